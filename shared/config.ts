@@ -1,0 +1,309 @@
+import { GatewayIntentBits } from 'discord-api-types/v10';
+import { z } from 'zod';
+import { bestEnvelopeEncoding, envelopeEncodings } from './envelope.ts';
+import { BatonError } from './errors.ts';
+
+/** Transport compression of the gateway. */
+export const gatewayCompressions = ['none', 'zlib-stream', 'zstd-stream'] as const;
+export type GatewayCompression = (typeof gatewayCompressions)[number];
+
+/** Which shards a worker runs: one unsharded, a fixed list, or what the fleet assigns. */
+export type ShardMode =
+  | { readonly mode: 'single' }
+  | { readonly mode: 'explicit'; readonly shardIds: readonly number[]; readonly totalShards: number }
+  | { readonly mode: 'fleet'; readonly totalShards: number | 'auto' };
+
+/** Names of the fleet's resources; queues by name or URL. */
+export interface FleetConfig {
+  readonly fleet: string;
+  readonly table: string;
+  readonly directoryTable: string;
+  readonly eventsQueue: string;
+  readonly interactionsQueue: string;
+}
+
+/** Everything a worker is told from outside (contract, section 2). Durations are milliseconds. */
+export interface WorkerConfig extends FleetConfig {
+  readonly token: string;
+  readonly discordApiUrl: string;
+  /** Bits, or `undefined` to take what the handlers need. */
+  readonly intents: number | undefined;
+  /** `undefined`: the host's name and a random suffix. */
+  readonly workerId: string | undefined;
+  readonly maxShards: number | undefined;
+  readonly sharding: ShardMode;
+  readonly originalCoordinator: boolean;
+  readonly heartbeatMs: number;
+  readonly missedHeartbeats: number;
+  /** Dispatch types to forward, `*` for all, or `undefined` to take what the handlers need. */
+  readonly eventTypes: ReadonlySet<string> | '*' | undefined;
+  readonly lingerMs: number;
+  readonly envelopeEncoding: (typeof envelopeEncodings)[number];
+  readonly compress: GatewayCompression;
+  readonly stopTimeoutMs: number;
+  readonly httpPort: number | undefined;
+  readonly logLevel: LogLevel;
+}
+
+export const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** A parser of one variable, and words for what it accepts. */
+interface Variable<T> {
+  readonly allowed: string;
+  readonly schema: z.ZodType<T, string>;
+}
+
+const wholeNumber = (min: number, max: number): Variable<number> => ({
+  allowed: `a whole number from ${min} to ${max}`,
+  schema: z
+    .string()
+    .regex(/^\d{1,15}$/)
+    .transform(Number)
+    .pipe(z.number().min(min).max(max)),
+});
+
+const oneOf = <T extends string>(values: readonly T[]): Variable<T> => ({
+  allowed: `one of ${values.join(', ')}`,
+  schema: z.enum(values as readonly [T, ...T[]]) as unknown as z.ZodType<T, string>,
+});
+
+const pattern = (regex: RegExp, allowed: string): Variable<string> => ({ allowed, schema: z.string().regex(regex) });
+
+const flag: Variable<boolean> = {
+  allowed: 'true or false',
+  schema: z.enum(['true', 'false']).transform((value) => value === 'true') as unknown as z.ZodType<boolean, string>,
+};
+
+const httpUrl: Variable<string> = {
+  allowed: 'an http or https URL',
+  schema: z
+    .string()
+    .refine((value) => URL.canParse(value) && /^https?:$/.test(new URL(value).protocol))
+    .transform((value) => value.replace(/\/+$/, '')),
+};
+
+const intents: Variable<number> = {
+  allowed: 'a number, or intent names such as GUILDS,GUILD_MESSAGES',
+  schema: z.string().transform((value, context) => {
+    const bits = parseIntents(value);
+    if (bits === undefined) {
+      context.addIssue({ code: 'custom' });
+      return z.NEVER;
+    }
+    return bits;
+  }),
+};
+
+const eventTypes: Variable<ReadonlySet<string> | '*'> = {
+  allowed: '* or dispatch types such as MESSAGE_CREATE,GUILD_CREATE',
+  schema: z
+    .string()
+    .regex(/^(\*|[A-Z_]+(\s*,\s*[A-Z_]+)*)$/)
+    .transform((value) => (value === '*' ? ('*' as const) : new Set(value.split(/\s*,\s*/)))),
+};
+
+const maxShardCount = 100_000;
+const totalShards: Variable<number | 'auto'> = {
+  allowed: `auto or a whole number from 1 to ${maxShardCount}`,
+  schema: z.union([z.literal('auto'), wholeNumber(1, maxShardCount).schema]) as z.ZodType<number | 'auto', string>,
+};
+
+const shardIds: Variable<readonly number[]> = {
+  allowed: 'shard ids such as 0,4-7',
+  schema: z.string().transform((value, context) => {
+    const ids = parseShardIds(value);
+    if (ids === undefined) {
+      context.addIssue({ code: 'custom' });
+      return z.NEVER;
+    }
+    return ids;
+  }),
+};
+
+/** Reads variables one by one and keeps every complaint, so that all of them are told at once. */
+class EnvironmentReader {
+  readonly problems: string[] = [];
+  readonly #env: Environment;
+
+  constructor(env: Environment) {
+    this.#env = env;
+  }
+
+  optional<T>(name: string, variable: Variable<T>): T | undefined {
+    const value = this.#env[name];
+    if (value === undefined || value.trim() === '') return undefined;
+    const parsed = variable.schema.safeParse(value.trim());
+    if (parsed.success) return parsed.data;
+    this.problems.push(`${name}=${JSON.stringify(value)} must be ${variable.allowed}`);
+    return undefined;
+  }
+
+  withDefault<T>(name: string, variable: Variable<T>, fallback: T): T {
+    return this.optional(name, variable) ?? fallback;
+  }
+
+  /** A value that no message may show. */
+  secret(name: string, variable: Variable<string>): string {
+    const value = this.#env[name]?.trim();
+    if (value === undefined || value === '') {
+      this.problems.push(`${name} is missing: it must be ${variable.allowed}`);
+      return '';
+    }
+    if (!variable.schema.safeParse(value).success) this.problems.push(`${name}=*** must be ${variable.allowed}`);
+    return value;
+  }
+
+  require(holds: boolean, problem: string): void {
+    if (!holds) this.problems.push(problem);
+  }
+
+  finish<T>(config: T): T {
+    if (this.problems.length > 0) throw new BatonError('CONFIG_INVALID', this.problems.join('; '));
+    return config;
+  }
+}
+
+const tokenVariable = pattern(/^[\x21-\x7e]{1,200}$/, 'the bot token from the Discord developer portal');
+
+function readFleet(read: EnvironmentReader): FleetConfig {
+  const fleet = read.withDefault(
+    'BATON_FLEET',
+    pattern(/^[a-zA-Z][\w-]{0,39}$/, 'a letter, then up to 39 letters, digits, _ or -'),
+    'baton',
+  );
+  const tableName = pattern(/^[\w.-]{3,255}$/, '3 to 255 letters, digits, _, . or -');
+  const queue = pattern(/^(https?:\/\/\S+|[\w-]{1,80})$/, 'a queue name or URL');
+  const fifoQueue = pattern(/^(https?:\/\/\S+|[\w-]{1,75})\.fifo$/, 'a queue name or URL that ends in .fifo');
+  return {
+    fleet,
+    table: read.withDefault('BATON_TABLE', tableName, `${fleet}-coordination`),
+    directoryTable: read.withDefault('BATON_DIRECTORY_TABLE', tableName, `${fleet}-directory`),
+    eventsQueue: read.withDefault('BATON_EVENTS_QUEUE', fifoQueue, `${fleet}-events.fifo`),
+    interactionsQueue: read.withDefault('BATON_INTERACTIONS_QUEUE', queue, `${fleet}-interactions`),
+  };
+}
+
+/** Names of the fleet's resources alone. @throws {BatonError} `CONFIG_INVALID`, naming every bad variable at once. */
+export function readFleetConfig(env: Environment): FleetConfig {
+  const read = new EnvironmentReader(env);
+  return read.finish(readFleet(read));
+}
+
+/** What Lambda functions and commands need to talk to Discord over REST. */
+export interface DiscordConfig {
+  readonly token: string;
+  readonly discordApiUrl: string;
+}
+
+/** @throws {BatonError} `CONFIG_INVALID`, naming every bad variable at once. */
+export function readDiscordConfig(env: Environment): DiscordConfig {
+  const read = new EnvironmentReader(env);
+  return read.finish({ token: read.secret('DISCORD_TOKEN', tokenVariable), discordApiUrl: readApiUrl(read) });
+}
+
+function readApiUrl(read: EnvironmentReader): string {
+  return read.withDefault('DISCORD_API_URL', httpUrl, 'https://discord.com/api/v10');
+}
+
+/** Reads the environment of a worker. @throws {BatonError} `CONFIG_INVALID`, naming every bad variable at once. */
+export function readWorkerConfig(env: Environment): WorkerConfig {
+  const read = new EnvironmentReader(env);
+  const fleet = readFleet(read);
+  const mode = read.withDefault('BATON_SHARD_MODE', oneOf(['single', 'explicit', 'fleet'] as const), 'fleet');
+  const total = read.withDefault('BATON_TOTAL_SHARDS', totalShards, 'auto');
+  const ids = read.optional('BATON_SHARD_IDS', shardIds);
+  const sharding = readSharding(read, mode, total, ids);
+  const heartbeatMs = read.withDefault('BATON_HEARTBEAT_MS', wholeNumber(200, 5000), 3000);
+  const missedHeartbeats = read.withDefault('BATON_MISSED_HEARTBEATS', wholeNumber(2, 10), 3);
+  read.require(
+    heartbeatMs * missedHeartbeats <= 15_000,
+    `BATON_HEARTBEAT_MS × BATON_MISSED_HEARTBEATS is ${heartbeatMs * missedHeartbeats}: it must be at most 15000, because Discord keeps about 20 s of a busy shard for replay`,
+  );
+  return read.finish({
+    ...fleet,
+    token: read.secret('DISCORD_TOKEN', tokenVariable),
+    discordApiUrl: readApiUrl(read),
+    intents: read.optional('DISCORD_INTENTS', intents),
+    workerId: read.optional('BATON_WORKER_ID', pattern(/^[\w.:-]{1,128}$/, '1 to 128 letters, digits, _, ., : or -')),
+    maxShards: read.optional('BATON_MAX_SHARDS', wholeNumber(1, maxShardCount)),
+    sharding,
+    originalCoordinator: read.withDefault('BATON_ORIGINAL_COORDINATOR', flag, false),
+    heartbeatMs,
+    missedHeartbeats,
+    eventTypes: read.optional('BATON_EVENT_TYPES', eventTypes),
+    lingerMs: read.withDefault('BATON_LINGER_MS', wholeNumber(10, 5000), 250),
+    envelopeEncoding: read.withDefault('BATON_ENVELOPE_ENCODING', oneOf(envelopeEncodings), bestEnvelopeEncoding),
+    compress: read.withDefault('BATON_COMPRESS', oneOf(gatewayCompressions), bestGatewayCompression),
+    stopTimeoutMs: read.withDefault('BATON_STOP_TIMEOUT_MS', wholeNumber(1000, 120_000), 30_000),
+    httpPort: read.optional('BATON_HTTP_PORT', wholeNumber(1, 65_535)),
+    logLevel: read.withDefault('BATON_LOG_LEVEL', oneOf(logLevels), 'info'),
+  });
+}
+
+const bestGatewayCompression: GatewayCompression = bestEnvelopeEncoding === 'zstd' ? 'zstd-stream' : 'zlib-stream';
+
+function readSharding(
+  read: EnvironmentReader,
+  mode: ShardMode['mode'],
+  total: number | 'auto',
+  ids: readonly number[] | undefined,
+): ShardMode {
+  switch (mode) {
+    case 'single':
+      read.require(
+        total === 'auto' || total === 1,
+        `BATON_TOTAL_SHARDS=${total} must be 1 or unset when BATON_SHARD_MODE is single`,
+      );
+      read.require(ids === undefined, 'BATON_SHARD_IDS must be unset when BATON_SHARD_MODE is single');
+      return { mode };
+    case 'explicit': {
+      read.require(total !== 'auto', 'BATON_TOTAL_SHARDS must be a number when BATON_SHARD_MODE is explicit');
+      read.require(ids !== undefined, 'BATON_SHARD_IDS is missing: BATON_SHARD_MODE is explicit');
+      const totalCount = total === 'auto' ? 1 : total;
+      const outside = total === 'auto' ? undefined : ids?.find((id) => id >= totalCount);
+      read.require(
+        outside === undefined,
+        `BATON_SHARD_IDS holds ${outside}: shard ids must be below BATON_TOTAL_SHARDS=${totalCount}`,
+      );
+      return { mode, shardIds: ids ?? [], totalShards: totalCount };
+    }
+    case 'fleet':
+      read.require(ids === undefined, 'BATON_SHARD_IDS must be unset when BATON_SHARD_MODE is fleet');
+      return { mode, totalShards: total };
+  }
+}
+
+/** Discord's names of intents, e.g. `GUILD_MESSAGES`, to bits. `discord-api-types` spells them in camel case. */
+export const intentBits: ReadonlyMap<string, number> = new Map(
+  Object.entries(GatewayIntentBits).flatMap(([name, bit]) =>
+    typeof bit === 'number' ? [[name.replace(/(?<=[a-z])(?=[A-Z])/g, '_').toUpperCase(), bit]] : [],
+  ),
+);
+
+function parseIntents(value: string): number | undefined {
+  if (/^\d{1,10}$/.test(value)) return Number(value);
+  let bits = 0;
+  for (const name of value.split(/\s*,\s*/)) {
+    const bit = intentBits.get(name);
+    if (bit === undefined) return undefined;
+    bits |= bit;
+  }
+  return bits;
+}
+
+/** `0,4-7` to `[0, 4, 5, 6, 7]`, sorted and without repeats; `undefined` when it is not of that form. */
+function parseShardIds(value: string): readonly number[] | undefined {
+  const ids = new Set<number>();
+  for (const part of value.split(/\s*,\s*/)) {
+    const match = /^(\d{1,6})(?:-(\d{1,6}))?$/.exec(part);
+    if (!match) return undefined;
+    const from = Number(match[1]);
+    const to = Number(match[2] ?? match[1]);
+    if (to < from) return undefined;
+    for (let id = from; id <= to; id += 1) ids.add(id);
+  }
+  return [...ids].sort((one, other) => one - other);
+}

@@ -1,0 +1,22 @@
+import { defineConfig } from 'vitest/config';
+
+/** Tests that start processes, servers or emulators; everything else is a unit test. */
+const integration = ['test/**/*.integration.test.ts'];
+
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: [...integration, 'test/simulation/**'] } },
+      { test: { name: 'simulation', include: ['test/simulation/**/*.test.ts'], testTimeout: 120_000 } },
+      {
+        test: {
+          name: 'integration',
+          include: integration,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+});
