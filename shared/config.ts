@@ -67,14 +67,14 @@ const wholeNumber = (min: number, max: number): Variable<number> => ({
 
 const oneOf = <T extends string>(values: readonly T[]): Variable<T> => ({
   allowed: `one of ${values.join(', ')}`,
-  schema: z.enum(values as readonly [T, ...T[]]) as unknown as z.ZodType<T, string>,
+  schema: z.enum(values),
 });
 
 const pattern = (regex: RegExp, allowed: string): Variable<string> => ({ allowed, schema: z.string().regex(regex) });
 
 const flag: Variable<boolean> = {
   allowed: 'true or false',
-  schema: z.enum(['true', 'false']).transform((value) => value === 'true') as unknown as z.ZodType<boolean, string>,
+  schema: z.enum(['true', 'false']).transform((value) => value === 'true'),
 };
 
 const httpUrl: Variable<string> = {
