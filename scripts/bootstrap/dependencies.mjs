@@ -54,7 +54,8 @@ function runNpmCi(nodePath, development) {
     const tty = process.stderr.isTTY;
     if (!tty) console.error('Installing dependencies (npm ci) …');
     const progress = setInterval(
-      () => process.stderr.write(`${tty ? '\r' : ''}Installing dependencies (npm ci) … ${seconds()} s${tty ? '' : '\n'}`),
+      () =>
+        process.stderr.write(`${tty ? '\r' : ''}Installing dependencies (npm ci) … ${seconds()} s${tty ? '' : '\n'}`),
       tty ? 1000 : 10_000,
     );
     npm.on('error', (error) => {
