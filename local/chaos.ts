@@ -1,0 +1,125 @@
+import type { Clock } from '../shared/clock.ts';
+import { messageOf } from '../shared/errors.ts';
+import { type Random, randomBelow } from '../shared/random.ts';
+
+/**
+ * One thing that chaos does, `atMs` after the traffic began. `worker` and `shard` are drawn numbers: whoever carries the
+ * action out takes them modulo what there is.
+ */
+export type ChaosAction = { readonly atMs: number } & (
+  | { readonly kind: 'killWorker'; readonly worker: number; readonly restartAfterMs: number }
+  | { readonly kind: 'drainWorker'; readonly worker: number }
+  | { readonly kind: 'pauseWorker'; readonly worker: number; readonly forMs: number }
+  | { readonly kind: 'requestReconnect'; readonly shard: number }
+  | { readonly kind: 'cutSocket'; readonly shard: number }
+  | { readonly kind: 'invalidateResumable'; readonly shard: number }
+  | { readonly kind: 'deadResumeUrl'; readonly forMs: number }
+);
+
+export type ChaosKind = ChaosAction['kind'];
+
+/** Discord keeps about 20 s of a busy shard; noticing a dead worker takes 9 s: two such in that time would lose by right. */
+const betweenWorkersMs = 18_000;
+/** From SIGTERM to the last handoff, with room. */
+const drainMs = 6000;
+
+/**
+ * Draws what a run of `durationMs` has to live through. The same seed gives the same plan.
+ * A run of 8 s or more has a kill and a drain; nothing happens in the last quarter (15 s at most), so that what was begun
+ * finishes while events still flow. Disturbances of workers never overlap; those of single connections fall anywhere.
+ */
+export function planChaos(durationMs: number, random: Random): ChaosAction[] {
+  const endMs = durationMs - Math.min(15_000, durationMs / 4);
+  return [...planWorkers(durationMs, endMs, random), ...planConnections(durationMs, endMs, random)].sort(
+    (one, other) => one.atMs - other.atMs,
+  );
+}
+
+function planWorkers(durationMs: number, endMs: number, random: Random): ChaosAction[] {
+  const actions: ChaosAction[] = [];
+  const worker = (): number => randomBelow(random, 1000);
+  const kill = (atMs: number): ChaosAction => ({
+    kind: 'killWorker',
+    atMs,
+    worker: worker(),
+    restartAfterMs: 500 + randomBelow(random, 4000),
+  });
+  const drain = (atMs: number): ChaosAction => ({ kind: 'drainWorker', atMs, worker: worker() });
+  const pause = (atMs: number): ChaosAction => ({
+    kind: 'pauseWorker',
+    atMs,
+    worker: worker(),
+    // Liveness is lost after 9 s: most pauses are shorter, some make a worker come back to find itself fenced.
+    forMs: random.next() < 0.7 ? 1000 + randomBelow(random, 5000) : 10_000 + randomBelow(random, 3000),
+  });
+  let atMs = Math.min(2000, durationMs / 10) * (0.5 + random.next() / 2);
+  if (endMs < atMs + drainMs + betweenWorkersMs + 3000) {
+    // Too short for one after the other: the drain finishes quickly, so it goes first.
+    if (durationMs >= 8000) {
+      actions.push(drain(atMs), kill(Math.max(atMs + 2000, Math.min(atMs + drainMs, endMs - 9000))));
+    }
+    return actions;
+  }
+  const first = random.next() < 0.5 ? [kill, drain] : [drain, kill];
+  while (atMs < endMs) {
+    const draw = first.shift() ?? [kill, drain, pause][randomBelow(random, 3)] ?? pause;
+    const action = draw(atMs);
+    actions.push(action);
+    atMs += (action.kind === 'drainWorker' ? drainMs : betweenWorkersMs) + randomBelow(random, 3000);
+  }
+  return actions;
+}
+
+function planConnections(durationMs: number, endMs: number, random: Random): ChaosAction[] {
+  const actions: ChaosAction[] = [];
+  const shard = (): number => randomBelow(random, 100_000);
+  for (let atMs = durationMs / 20 + random.next() * 2000; atMs < endMs; atMs += 1000 + random.next() * 3500) {
+    const drawn = random.next();
+    if (drawn < 0.35) actions.push({ kind: 'requestReconnect', atMs, shard: shard() });
+    else if (drawn < 0.75) actions.push({ kind: 'cutSocket', atMs, shard: shard() });
+    else if (drawn < 0.92) actions.push({ kind: 'invalidateResumable', atMs, shard: shard() });
+    else actions.push({ kind: 'deadResumeUrl', atMs, forMs: 1000 + randomBelow(random, 3000) });
+  }
+  return actions;
+}
+
+/** What chaos can do to a fleet. Each answers with what it did, for the report; `undefined` when there was nothing to do it to. */
+export type ChaosTargets = {
+  readonly [Kind in ChaosKind]: (action: Extract<ChaosAction, { kind: Kind }>) => Promise<string | undefined>;
+};
+
+/** A line of the report: what was done, to whom, and when. */
+export interface ChaosDone {
+  readonly atMs: number;
+  readonly kind: ChaosKind;
+  readonly what: string;
+}
+
+/**
+ * Carries out a plan, each action at its time; an action that takes long does not hold up the next.
+ * Resolves when all have finished or, after `signal` aborts, when those under way have.
+ */
+export async function runChaos(
+  plan: readonly ChaosAction[],
+  targets: ChaosTargets,
+  { clock, signal, onDone }: { clock: Clock; signal: AbortSignal; onDone: (done: ChaosDone) => void },
+): Promise<void> {
+  const startedAtMs = clock.monotonicMs();
+  const underWay: Promise<void>[] = [];
+  for (const action of plan) {
+    await clock.sleep(Math.max(0, startedAtMs + action.atMs - clock.monotonicMs()), signal);
+    if (signal.aborted) break;
+    underWay.push(carryOut(action, targets, onDone));
+  }
+  await Promise.all(underWay);
+}
+
+async function carryOut(action: ChaosAction, targets: ChaosTargets, onDone: (done: ChaosDone) => void): Promise<void> {
+  const atMs = Math.round(action.atMs);
+  try {
+    const what = await (targets[action.kind] as (action: ChaosAction) => Promise<string | undefined>)(action);
+    onDone({ atMs, kind: action.kind, what: what ?? 'nothing to do it to' });
+  } catch (error) {
+    onDone({ atMs, kind: action.kind, what: `failed: ${messageOf(error)}` });
+  }
+}
