@@ -1,6 +1,7 @@
 import { BatonError } from '../errors.ts';
 import { parseShardKey, type ShardKey } from '../sharding.ts';
 import type { CheckpointEntry, EnvelopeInDoubt } from './model.ts';
+import { ByteReader, ByteWriter } from './packed-bytes.ts';
 
 /**
  * Packs a worker's checkpoint entries: about 32 bytes a shard, so that one small write covers all of them.
@@ -42,7 +43,7 @@ export function encodeCheckpointEntries(entries: ReadonlyMap<ShardKey, Checkpoin
 
 /** The inverse of {@link encodeCheckpointEntries}. @throws {BatonError} `STORE_ITEM_INVALID` on anything else. */
 export function decodeCheckpointEntries(packed: Uint8Array): Map<ShardKey, CheckpointEntry> {
-  const reader = new ByteReader(packed);
+  const reader = new ByteReader(packed, 'checkpoint entries');
   const version = reader.byte();
   if (version !== formatVersion) throw new BatonError('STORE_ITEM_INVALID', `checkpoint entries of version ${version}`);
   const entries = new Map<ShardKey, CheckpointEntry>();
@@ -51,6 +52,12 @@ export function decodeCheckpointEntries(packed: Uint8Array): Map<ShardKey, Check
     const shardId = reader.varint();
     const epoch = reader.varint();
     const flags = reader.byte();
+    if (shardId >= shardCount || !knownFlags.has(flags)) {
+      throw new BatonError(
+        'STORE_ITEM_INVALID',
+        `checkpoint entries hold shard ${shardId} of ${shardCount}, flags ${flags}`,
+      );
+    }
     let session: string | undefined;
     if (flags & flag.hexSession) session = reader.bytes(16).toString('hex');
     else if (flags & flag.textSession) session = reader.bytes(reader.varint()).toString('utf8');
@@ -77,79 +84,5 @@ function readInDoubt(reader: ByteReader, unfenced: boolean): EnvelopeInDoubt {
 
 const formatVersion = 1;
 const flag = { hexSession: 1, textSession: 2, inDoubt: 4, unfenced: 8 } as const;
-
-class ByteWriter {
-  #buffer = Buffer.allocUnsafe(1024);
-  #length = 0;
-
-  byte(value: number): void {
-    this.#reserve(1);
-    this.#buffer[this.#length++] = value;
-  }
-
-  bytes(value: Uint8Array): void {
-    this.#reserve(value.length);
-    this.#buffer.set(value, this.#length);
-    this.#length += value.length;
-  }
-
-  /** Unsigned LEB128, up to 2^53 − 1: arithmetic instead of shifts, which would cut at 32 bits. */
-  varint(value: number): void {
-    this.#reserve(8);
-    let rest = value;
-    while (rest >= 128) {
-      this.#buffer[this.#length++] = (rest % 128) | 128;
-      rest = Math.floor(rest / 128);
-    }
-    this.#buffer[this.#length++] = rest;
-  }
-
-  finish(): Buffer {
-    return Buffer.from(this.#buffer.subarray(0, this.#length));
-  }
-
-  #reserve(bytes: number): void {
-    if (this.#length + bytes <= this.#buffer.length) return;
-    const larger = Buffer.allocUnsafe(Math.max(this.#buffer.length * 2, this.#length + bytes));
-    this.#buffer.copy(larger, 0, 0, this.#length);
-    this.#buffer = larger;
-  }
-}
-
-class ByteReader {
-  readonly #buffer: Buffer;
-  #offset = 0;
-
-  constructor(bytes: Uint8Array) {
-    this.#buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  }
-
-  get done(): boolean {
-    return this.#offset >= this.#buffer.length;
-  }
-
-  byte(): number {
-    const value = this.#buffer[this.#offset++];
-    if (value === undefined) throw new BatonError('STORE_ITEM_INVALID', 'checkpoint entries end too early');
-    return value;
-  }
-
-  bytes(length: number): Buffer {
-    if (this.#offset + length > this.#buffer.length) {
-      throw new BatonError('STORE_ITEM_INVALID', 'checkpoint entries end too early');
-    }
-    const value = this.#buffer.subarray(this.#offset, this.#offset + length);
-    this.#offset += length;
-    return value;
-  }
-
-  varint(): number {
-    let value = 0;
-    for (let factor = 1; factor <= 2 ** 49; factor *= 128) {
-      const next = this.byte();
-      value += (next & 127) * factor;
-      if (next < 128) return value;
-    }
-    throw new BatonError('STORE_ITEM_INVALID', 'checkpoint entries hold a number that is too large');
-  }
-}
+/** One form of session at most, and `unfenced` only of an envelope in doubt. */
+const knownFlags: ReadonlySet<number> = new Set([0, 1, 2, 4, 5, 6, 12, 13, 14]);

@@ -83,6 +83,8 @@ export interface FleetState {
   readonly shardCount: number;
   /** `session_start_limit.max_concurrency`: the number of identify buckets. */
   readonly maxConcurrency: number;
+  /** Main gateway URL as `GET /gateway/bot` gave it, so that a new worker can RESUME while Discord's REST is down. */
+  readonly gatewayUrl: string;
 }
 
 /** The coordinator's role: a lease on `counter`, which its holder moves every tick. */

@@ -1,4 +1,4 @@
-import { BatonError } from '../errors.ts';
+import { BatonError, messageOf } from '../errors.ts';
 import type { ShardAddress } from '../sharding.ts';
 import type {
   Checkpoint,
@@ -18,9 +18,12 @@ import type {
 /** The answer to a request is not known: a read failed, or a write may or may not have happened. Ask again, or read. */
 export class StoreUnavailable extends BatonError {
   constructor(operation: string, cause: unknown) {
-    super('STORE_UNREACHABLE', `coordination table: ${operation} got no answer: ${String(cause)}`, { cause });
+    super('STORE_UNREACHABLE', `coordination table: ${operation} got no answer: ${messageOf(cause)}`, { cause });
   }
 }
+
+/** For how long a worker that reports no more is still shown. */
+export const reportLifetimeMs = 5 * 60 * 1000;
 
 /** What became of a conditional write on a lease. `refused` comes with the lease as it is, if there is one. */
 export type LeaseOutcome =
@@ -29,7 +32,7 @@ export type LeaseOutcome =
 
 export type CheckpointOutcome =
   | { readonly kind: 'written' }
-  /** The condition failed: the item as it is. `fencedBy` set means stop; a version equal to ours means it had succeeded. */
+  /** The condition failed: the item as it is. `fencedBy` set, or no item, means stop; a version equal to ours means it had succeeded. */
   | { readonly kind: 'refused'; readonly item: CheckpointItem | undefined };
 
 export type FenceOutcome =
@@ -55,7 +58,10 @@ export interface CoordinationStore {
   join(record: Omit<WorkerRecord, 'joinNumber'>): Promise<WorkerRecord>;
   /** Marks a registered worker as draining; nothing happens if the record is gone. */
   markDraining(incarnation: Incarnation): Promise<void>;
-  /** Removes the record. Done when nothing is owned any more, by anybody. */
+  /**
+   * Removes the record of a worker whose checkpoint items are all fenced; nothing happens while one is not.
+   * For a worker that owns nothing any more. The fenced items stay for a day, so that no late copy of a write revives one.
+   */
   removeWorker(incarnation: Incarnation): Promise<void>;
   listWorkers(): Promise<WorkerRecord[]>;
 
@@ -129,5 +135,6 @@ export interface CoordinationStore {
   writeRoster(shard: ShardAddress, roster: ShardRoster): Promise<void>;
 
   writeReport(report: WorkerReport): Promise<void>;
+  /** Reports younger than {@link reportLifetimeMs}, by the clock of this process. */
   listReports(): Promise<WorkerReport[]>;
 }
