@@ -168,15 +168,16 @@ class EnvironmentReader {
 
 const tokenVariable = pattern(/^[\x21-\x7e]{1,200}$/, 'the bot token from the Discord developer portal');
 
+const fifoQueue = pattern(/^(https?:\/\/\S+|[\w-]{1,75})\.fifo$/, 'a queue name or URL that ends in .fifo');
+
 function readFleet(read: EnvironmentReader): FleetConfig {
   const fleet = read.withDefault(
     'BATON_FLEET',
-    pattern(/^[a-zA-Z][\w-]{0,39}$/, 'a letter, then up to 39 letters, digits, _ or -'),
+    pattern(/^[a-zA-Z][\w-]{0,38}$/, 'a letter, then up to 38 letters, digits, _ or -'),
     'baton',
   );
   const tableName = pattern(/^[\w.-]{3,255}$/, '3 to 255 letters, digits, _, . or -');
   const queue = pattern(/^(https?:\/\/\S+|[\w-]{1,80})$/, 'a queue name or URL');
-  const fifoQueue = pattern(/^(https?:\/\/\S+|[\w-]{1,75})\.fifo$/, 'a queue name or URL that ends in .fifo');
   return {
     fleet,
     table: read.withDefault('BATON_TABLE', tableName, `${fleet}-coordination`),
@@ -202,6 +203,28 @@ export interface DiscordConfig {
 export function readDiscordConfig(env: Environment): DiscordConfig {
   const read = new EnvironmentReader(env);
   return read.finish({ token: read.secret('DISCORD_TOKEN', tokenVariable), discordApiUrl: readApiUrl(read) });
+}
+
+/** Everything the Lambda functions that run handlers are told from outside. */
+export interface FunctionsConfig extends FleetConfig, DiscordConfig {
+  /** Dead letters of the events queue; name or URL. */
+  readonly eventsDlq: string;
+  readonly consumerGuard: boolean;
+  readonly logLevel: LogLevel;
+}
+
+/** @throws {BatonError} `CONFIG_INVALID`, naming every bad variable at once. */
+export function readFunctionsConfig(env: Environment): FunctionsConfig {
+  const read = new EnvironmentReader(env);
+  const fleet = readFleet(read);
+  return read.finish({
+    ...fleet,
+    token: read.secret('DISCORD_TOKEN', tokenVariable),
+    discordApiUrl: readApiUrl(read),
+    eventsDlq: read.withDefault('BATON_EVENTS_DLQ', fifoQueue, `${fleet.fleet}-events-dlq.fifo`),
+    consumerGuard: read.withDefault('BATON_CONSUMER_GUARD', oneOf(['on', 'off'] as const), 'off') === 'on',
+    logLevel: read.withDefault('BATON_LOG_LEVEL', oneOf(logLevels), 'info'),
+  });
 }
 
 function readApiUrl(read: EnvironmentReader): string {

@@ -14,12 +14,18 @@ export function shardKey({ shardId, shardCount }: ShardAddress): ShardKey {
 
 /** The inverse of {@link shardKey}. @throws {RangeError} when `key` is not of the form `<count>.<id>` with id < count. */
 export function parseShardKey(key: string): ShardAddress {
-  const match = /^([1-9]\d{0,6})\.(0|[1-9]\d{0,6})$/.exec(key);
-  const shardCount = Number(match?.[1]);
-  const shardId = Number(match?.[2]);
-  if (!match || shardId >= shardCount) throw new RangeError(`not a shard key: ${JSON.stringify(key)}`);
+  if (!isShardKey(key)) throw new RangeError(`not a shard key: ${JSON.stringify(key)}`);
+  const [shardCount, shardId] = key.split('.').map(Number) as [number, number];
   return { shardId, shardCount };
 }
+
+/** Whether {@link parseShardKey} accepts `key`. */
+export function isShardKey(key: string): key is ShardKey {
+  const match = shardKeyPattern.exec(key);
+  return match !== null && Number(match[2]) < Number(match[1]);
+}
+
+const shardKeyPattern = /^([1-9]\d{0,6})\.(0|[1-9]\d{0,6})$/;
 
 /**
  * The shard that Discord sends a guild's events to: `(guild_id >> 22) % num_shards`

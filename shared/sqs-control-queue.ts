@@ -1,0 +1,130 @@
+import {
+  CreateQueueCommand,
+  DeleteMessageBatchCommand,
+  DeleteQueueCommand,
+  type Message,
+  ReceiveMessageCommand,
+  SendMessageCommand,
+  type SQSClient,
+} from '@aws-sdk/client-sqs';
+import {
+  type ControlMessage,
+  type ControlPlane,
+  controlQueueName,
+  controlQueueUnreachable,
+  decodeControlMessage,
+} from './control-queue.ts';
+import type { Incarnation } from './coordination/model.ts';
+import { asciiJson } from './envelope.ts';
+import { messageOf } from './errors.ts';
+import type { Logger } from './logger.ts';
+
+/** A message older than this tells nothing that the table does not; SQS keeps none for less than 60 s. */
+const retentionSeconds = 120;
+/** SQS waits at most this long for a message. */
+const maxWaitSeconds = 20;
+const maxMessagesPerReceive = 10;
+
+/** Control queues on SQS: a standard queue a worker, with short retention. */
+export class SqsControlPlane implements ControlPlane {
+  readonly #client: SQSClient;
+  readonly #pollingClient: SQSClient;
+  readonly #fleet: string;
+  readonly #logger: Logger;
+
+  /** `pollingClient` waits for messages, so its requests must be allowed to take 20 s and more. */
+  constructor(options: { client: SQSClient; pollingClient: SQSClient; fleet: string; logger: Logger }) {
+    this.#client = options.client;
+    this.#pollingClient = options.pollingClient;
+    this.#fleet = options.fleet;
+    this.#logger = options.logger;
+  }
+
+  async open(incarnation: Incarnation): Promise<string> {
+    const name = controlQueueName(this.#fleet, incarnation);
+    const created = await this.#ask(
+      name,
+      this.#client.send(
+        new CreateQueueCommand({
+          QueueName: name,
+          Attributes: { MessageRetentionPeriod: String(retentionSeconds) },
+          tags: { 'baton:fleet': this.#fleet, 'baton:incarnation': incarnation },
+        }),
+      ),
+    );
+    if (created.QueueUrl === undefined) throw controlQueueUnreachable(name, 'SQS gave no URL');
+    return created.QueueUrl;
+  }
+
+  async receive(url: string, { waitMs, signal }: { waitMs: number; signal: AbortSignal }): Promise<ControlMessage[]> {
+    const request = new ReceiveMessageCommand({
+      QueueUrl: url,
+      MaxNumberOfMessages: maxMessagesPerReceive,
+      WaitTimeSeconds: Math.min(maxWaitSeconds, Math.ceil(waitMs / 1000)),
+    });
+    let received: Message[];
+    try {
+      received = (await this.#pollingClient.send(request, { abortSignal: signal })).Messages ?? [];
+    } catch (error) {
+      if (signal.aborted) return [];
+      throw controlQueueUnreachable(url, error);
+    }
+    if (received.length === 0) return [];
+    await this.#delete(url, received);
+    return received.flatMap((message) => this.#decode(url, message));
+  }
+
+  async send(url: string, message: ControlMessage): Promise<void> {
+    await this.#ask(url, this.#client.send(new SendMessageCommand({ QueueUrl: url, MessageBody: asciiJson(message) })));
+  }
+
+  async close(url: string): Promise<void> {
+    try {
+      await this.#client.send(new DeleteQueueCommand({ QueueUrl: url }));
+    } catch (error) {
+      if (!isQueueGone(error)) throw controlQueueUnreachable(url, error);
+    }
+  }
+
+  /** A message that cannot be deleted comes again, which is allowed; so a failure is no reason to hold messages back. */
+  async #delete(url: string, messages: readonly Message[]): Promise<void> {
+    const request = new DeleteMessageBatchCommand({
+      QueueUrl: url,
+      Entries: messages.map(({ ReceiptHandle }, index) => ({ Id: String(index), ReceiptHandle })),
+    });
+    try {
+      const { Failed: failed = [] } = await this.#client.send(request);
+      if (failed.length > 0) {
+        const reason = failed[0]?.Message ?? failed[0]?.Code;
+        this.#logger.warn({ queue: url, count: failed.length, reason }, 'control messages were not deleted');
+      }
+    } catch (error) {
+      this.#logger.warn(
+        { queue: url, count: messages.length, reason: messageOf(error) },
+        'control messages were not deleted',
+      );
+    }
+  }
+
+  #decode(url: string, { MessageId: messageId, Body: body = '' }: Message): ControlMessage[] {
+    try {
+      return [decodeControlMessage(body)];
+    } catch (error) {
+      this.#logger.warn({ queue: url, messageId, reason: messageOf(error) }, 'dropped what is no control message');
+      return [];
+    }
+  }
+
+  async #ask<T>(queue: string, answer: Promise<T>): Promise<T> {
+    try {
+      return await answer;
+    } catch (error) {
+      throw controlQueueUnreachable(queue, error);
+    }
+  }
+}
+
+/** SQS has two names for it, one per protocol. */
+function isQueueGone(error: unknown): boolean {
+  return error instanceof Error && /QueueDoesNotExist|NonExistentQueue/.test(error.name);
+}
