@@ -1,0 +1,21 @@
+import { InvalidArgumentError } from 'commander';
+
+/** For commander: a whole number from `min` to `max`. */
+export function wholeNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+    if (!(value >= min && value <= max))
+      throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
+    return value;
+  };
+}
+
+const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
+
+/** For commander: `20s`, `1.5m`, `500ms` or plain seconds, in milliseconds. */
+export function durationMs(text: string): number {
+  const match = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)?$/.exec(text);
+  const value = Number(match?.[1]) * unitMs[(match?.[2] ?? 's') as keyof typeof unitMs];
+  if (!(value > 0)) throw new InvalidArgumentError('It must be a duration above zero such as 20s, 5m or 1h.');
+  return value;
+}

@@ -1,0 +1,101 @@
+import type { ChaosDone } from './chaos.ts';
+import type { LedgerTotals } from './ledger.ts';
+
+/** What one worker name did over a run, all its processes together. */
+export interface WorkerTally {
+  readonly workerId: string;
+  /** How often a process of that name was started. */
+  readonly starts: number;
+  readonly cpuSeconds: number;
+  readonly peakRssMb: number;
+  readonly warnings: number;
+  readonly errors: number;
+  /** Exit codes and signals, in order. */
+  readonly ends: readonly string[];
+}
+
+/** The end of a run (contract, section 1). Without the simulator the ledger's figures are absent. */
+export interface RunReport {
+  readonly ok: boolean;
+  readonly emitted?: number;
+  readonly delivered: number;
+  readonly lost?: number;
+  readonly duplicated?: number;
+  readonly reordered?: number;
+  /** Second deliveries in envelopes marked `unfenced`, where exactly-once is not claimed. */
+  readonly duplicatedUnfenced?: number;
+  /** Envelopes marked `unfenced`. */
+  readonly unfencedEnvelopes: number;
+  /** Events whose session Discord had ended before they could be received. */
+  readonly undeliverable?: number;
+  /** Deliveries of something that was never emitted. */
+  readonly unknown?: number;
+  /** The first few events that were lost. */
+  readonly lostEvents?: readonly { readonly guildId: string; readonly n: number }[];
+  readonly identifies: number;
+  readonly resumes: number;
+  /** Breaches of the identify buckets, as Discord counts them. */
+  readonly identifyViolations?: number;
+  readonly handoffs: number;
+  readonly takeovers: number;
+  readonly latencyMs: { readonly p50: number; readonly p99: number };
+  /** Delivered, over the time that traffic flowed. */
+  readonly eventsPerSecond: number;
+  readonly durationMs: number;
+  /** From the first worker's start until every shard was ready. */
+  readonly readyAfterMs: number;
+  readonly shards: number;
+  readonly guilds: number;
+  readonly interactions?: { readonly sent: number; readonly answered: number };
+  readonly deadLetters: number;
+  readonly perWorker: readonly WorkerTally[];
+  readonly chaos?: { readonly seed: number; readonly actions: readonly ChaosDone[] };
+}
+
+/** A run is good when no event was lost, doubled (outside the marked stretches) or out of order. */
+export function isGood(totals: Pick<LedgerTotals, 'lost' | 'duplicated' | 'reordered' | 'unknown'>): boolean {
+  return totals.lost === 0 && totals.duplicated === 0 && totals.reordered === 0 && totals.unknown === 0;
+}
+
+/** The report for people. */
+export function renderReport(report: RunReport): string[] {
+  const lines: [string, string][] = [];
+  const add = (name: string, value: string | number | undefined): void => {
+    if (value !== undefined) lines.push([name, String(value)]);
+  };
+  add('emitted', report.emitted);
+  add('delivered', report.delivered);
+  add('lost', report.lost);
+  add('duplicated', report.duplicated);
+  add('reordered', report.reordered);
+  if (report.unfencedEnvelopes > 0) add('unfenced', `${report.unfencedEnvelopes} envelopes`);
+  if ((report.duplicatedUnfenced ?? 0) > 0) add('duplicated, unfenced', report.duplicatedUnfenced);
+  if ((report.undeliverable ?? 0) > 0) add('not owed', report.undeliverable);
+  if ((report.unknown ?? 0) > 0) add('never emitted', report.unknown);
+  if (report.deadLetters > 0) add('dead letters', report.deadLetters);
+  add('identifies', `${report.identifies} for ${report.shards} shards`);
+  if ((report.identifyViolations ?? 0) > 0) add('identify violations', report.identifyViolations);
+  add('resumes', report.resumes);
+  add('handoffs', report.handoffs);
+  add('takeovers', report.takeovers);
+  if (report.interactions)
+    add('interactions', `${report.interactions.answered} of ${report.interactions.sent} answered`);
+  add('latency', `p50 ${report.latencyMs.p50} ms, p99 ${report.latencyMs.p99} ms`);
+  add('events/s', Math.round(report.eventsPerSecond));
+  add('ready after', `${(report.readyAfterMs / 1000).toFixed(1)} s`);
+  for (const worker of report.perWorker) {
+    add(
+      worker.workerId,
+      `${worker.cpuSeconds.toFixed(1)} s CPU, ${Math.round(worker.peakRssMb)} MB, ${worker.warnings} warnings, ${worker.errors} errors, ended ${worker.ends.join(', ') || 'not at all'}`,
+    );
+  }
+  if (report.chaos) {
+    add('chaos seed', report.chaos.seed);
+    for (const done of report.chaos.actions) add(`  ${(done.atMs / 1000).toFixed(1)} s`, `${done.kind}: ${done.what}`);
+  }
+  const width = Math.max(...lines.map(([name]) => name.length));
+  return [
+    report.ok ? 'Nothing was lost, doubled or reordered.' : 'The run did not keep the promise.',
+    ...lines.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`),
+  ];
+}

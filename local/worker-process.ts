@@ -1,0 +1,33 @@
+import { runWorker } from '../gateway-workers/main.ts';
+
+/** What a worker's process tells the command that started it, every second and at its end. */
+export interface UsageMessage {
+  readonly cpuMs: number;
+  readonly rssBytes: number;
+}
+
+const reportEveryMs = 1000;
+
+/** One gateway worker as the child of a local fleet: it lives no longer than its parent, however that ends. */
+async function main(): Promise<void> {
+  process.on('disconnect', () => process.exit(1));
+  // Ctrl-C reaches the whole process group; the parent says when to drain.
+  process.on('SIGINT', () => {});
+  process.on('SIGHUP', () => {});
+  const reporting = setInterval(sendUsage, reportEveryMs);
+  const code = await runWorker(process.env);
+  clearInterval(reporting);
+  sendUsage();
+  process.removeAllListeners('disconnect');
+  process.exitCode = code;
+  process.disconnect?.();
+}
+
+function sendUsage(): void {
+  const { user, system } = process.cpuUsage();
+  const message: UsageMessage = { cpuMs: (user + system) / 1000, rssBytes: process.memoryUsage.rss() };
+  // The parent may be gone between two reports; then `disconnect` ends this process.
+  if (process.connected) process.send?.(message, () => {});
+}
+
+await main();
