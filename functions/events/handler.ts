@@ -1,0 +1,27 @@
+import { createDynamoDBDocumentClient, createSqsClient } from '../../shared/aws-clients.ts';
+import { systemClock } from '../../shared/clock.ts';
+import { readFunctionsConfig } from '../../shared/config.ts';
+import { systemRandom } from '../../shared/random.ts';
+import { handlerFiles } from '../handlers.generated.ts';
+import { createDiscordApi } from '../kit/discord-api.ts';
+import { createLambdaLogger } from '../kit/lambda-logger.ts';
+import { createRegistry } from '../kit/registry.ts';
+import { DynamoDBDeliveryMarks } from './dynamodb-delivery-marks.ts';
+import { createEventsHandler } from './events-handler.ts';
+import { SqsDeadLetters } from './sqs-dead-letters.ts';
+
+const config = readFunctionsConfig(process.env);
+const documents = createDynamoDBDocumentClient('general');
+
+/** Lambda entry of the events queue. A bad variable ends the start of the function with one line that names it. */
+export const handler = createEventsHandler({
+  registry: createRegistry(handlerFiles),
+  deadLetters: new SqsDeadLetters(createSqsClient('general'), config.eventsDlq),
+  marks: new DynamoDBDeliveryMarks(documents, config.directoryTable, systemClock),
+  api: createDiscordApi(config),
+  table: { name: config.directoryTable, documents },
+  clock: systemClock,
+  random: systemRandom,
+  logger: createLambdaLogger('baton-events', config.logLevel),
+  consumerGuard: config.consumerGuard,
+});

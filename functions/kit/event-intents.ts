@@ -1,0 +1,135 @@
+import { intentBits } from '../../shared/config.ts';
+import type { EventType } from './event-types.ts';
+
+/** Intents by Discord's names (Discord, "Gateway", List of Intents). */
+export type IntentName =
+  | 'GUILDS'
+  | 'GUILD_MEMBERS'
+  | 'GUILD_MODERATION'
+  | 'GUILD_EXPRESSIONS'
+  | 'GUILD_INTEGRATIONS'
+  | 'GUILD_WEBHOOKS'
+  | 'GUILD_INVITES'
+  | 'GUILD_VOICE_STATES'
+  | 'GUILD_PRESENCES'
+  | 'GUILD_MESSAGES'
+  | 'GUILD_MESSAGE_REACTIONS'
+  | 'GUILD_MESSAGE_TYPING'
+  | 'DIRECT_MESSAGES'
+  | 'DIRECT_MESSAGE_REACTIONS'
+  | 'DIRECT_MESSAGE_TYPING'
+  | 'MESSAGE_CONTENT'
+  | 'GUILD_SCHEDULED_EVENTS'
+  | 'AUTO_MODERATION_CONFIGURATION'
+  | 'AUTO_MODERATION_EXECUTION'
+  | 'GUILD_MESSAGE_POLLS'
+  | 'DIRECT_MESSAGE_POLLS';
+
+/** Intents that have to be switched on for the application, and reviewed from 10,000 users on. */
+export const privilegedIntents: ReadonlySet<IntentName> = new Set([
+  'GUILD_MEMBERS',
+  'GUILD_PRESENCES',
+  'MESSAGE_CONTENT',
+]);
+
+const none: readonly IntentName[] = [];
+const messages: readonly IntentName[] = ['GUILD_MESSAGES', 'DIRECT_MESSAGES'];
+const reactions: readonly IntentName[] = ['GUILD_MESSAGE_REACTIONS', 'DIRECT_MESSAGE_REACTIONS'];
+const polls: readonly IntentName[] = ['GUILD_MESSAGE_POLLS', 'DIRECT_MESSAGE_POLLS'];
+
+/** Which intents carry an event type. Types that Discord's list leaves out are always sent: none. */
+export const intentsOfEvent: Readonly<Record<EventType, readonly IntentName[]>> = {
+  APPLICATION_COMMAND_PERMISSIONS_UPDATE: none,
+  AUTO_MODERATION_ACTION_EXECUTION: ['AUTO_MODERATION_EXECUTION'],
+  AUTO_MODERATION_RULE_CREATE: ['AUTO_MODERATION_CONFIGURATION'],
+  AUTO_MODERATION_RULE_DELETE: ['AUTO_MODERATION_CONFIGURATION'],
+  AUTO_MODERATION_RULE_UPDATE: ['AUTO_MODERATION_CONFIGURATION'],
+  CHANNEL_CREATE: ['GUILDS'],
+  CHANNEL_DELETE: ['GUILDS'],
+  CHANNEL_INFO: none,
+  CHANNEL_PINS_UPDATE: ['GUILDS', 'DIRECT_MESSAGES'],
+  CHANNEL_UPDATE: ['GUILDS'],
+  ENTITLEMENT_CREATE: none,
+  ENTITLEMENT_DELETE: none,
+  ENTITLEMENT_UPDATE: none,
+  GUILD_AUDIT_LOG_ENTRY_CREATE: ['GUILD_MODERATION'],
+  GUILD_BAN_ADD: ['GUILD_MODERATION'],
+  GUILD_BAN_REMOVE: ['GUILD_MODERATION'],
+  GUILD_CREATE: ['GUILDS'],
+  GUILD_DELETE: ['GUILDS'],
+  GUILD_EMOJIS_UPDATE: ['GUILD_EXPRESSIONS'],
+  GUILD_INTEGRATIONS_UPDATE: ['GUILD_INTEGRATIONS'],
+  GUILD_MEMBER_ADD: ['GUILD_MEMBERS'],
+  GUILD_MEMBER_REMOVE: ['GUILD_MEMBERS'],
+  GUILD_MEMBER_UPDATE: ['GUILD_MEMBERS'],
+  GUILD_MEMBERS_CHUNK: none,
+  GUILD_ROLE_CREATE: ['GUILDS'],
+  GUILD_ROLE_DELETE: ['GUILDS'],
+  GUILD_ROLE_UPDATE: ['GUILDS'],
+  GUILD_SCHEDULED_EVENT_CREATE: ['GUILD_SCHEDULED_EVENTS'],
+  GUILD_SCHEDULED_EVENT_DELETE: ['GUILD_SCHEDULED_EVENTS'],
+  GUILD_SCHEDULED_EVENT_UPDATE: ['GUILD_SCHEDULED_EVENTS'],
+  GUILD_SCHEDULED_EVENT_USER_ADD: ['GUILD_SCHEDULED_EVENTS'],
+  GUILD_SCHEDULED_EVENT_USER_REMOVE: ['GUILD_SCHEDULED_EVENTS'],
+  GUILD_SOUNDBOARD_SOUND_CREATE: ['GUILD_EXPRESSIONS'],
+  GUILD_SOUNDBOARD_SOUND_DELETE: ['GUILD_EXPRESSIONS'],
+  GUILD_SOUNDBOARD_SOUND_UPDATE: ['GUILD_EXPRESSIONS'],
+  GUILD_SOUNDBOARD_SOUNDS_UPDATE: ['GUILD_EXPRESSIONS'],
+  GUILD_STICKERS_UPDATE: ['GUILD_EXPRESSIONS'],
+  GUILD_UPDATE: ['GUILDS'],
+  INTEGRATION_CREATE: ['GUILD_INTEGRATIONS'],
+  INTEGRATION_DELETE: ['GUILD_INTEGRATIONS'],
+  INTEGRATION_UPDATE: ['GUILD_INTEGRATIONS'],
+  INVITE_CREATE: ['GUILD_INVITES'],
+  INVITE_DELETE: ['GUILD_INVITES'],
+  MESSAGE_CREATE: messages,
+  MESSAGE_DELETE: messages,
+  MESSAGE_DELETE_BULK: ['GUILD_MESSAGES'],
+  MESSAGE_POLL_VOTE_ADD: polls,
+  MESSAGE_POLL_VOTE_REMOVE: polls,
+  MESSAGE_REACTION_ADD: reactions,
+  MESSAGE_REACTION_REMOVE: reactions,
+  MESSAGE_REACTION_REMOVE_ALL: reactions,
+  MESSAGE_REACTION_REMOVE_EMOJI: reactions,
+  MESSAGE_UPDATE: messages,
+  PRESENCE_UPDATE: ['GUILD_PRESENCES'],
+  RATE_LIMITED: none,
+  READY: none,
+  RESUMED: none,
+  SOUNDBOARD_SOUNDS: none,
+  STAGE_INSTANCE_CREATE: ['GUILDS'],
+  STAGE_INSTANCE_DELETE: ['GUILDS'],
+  STAGE_INSTANCE_UPDATE: ['GUILDS'],
+  SUBSCRIPTION_CREATE: none,
+  SUBSCRIPTION_DELETE: none,
+  SUBSCRIPTION_UPDATE: none,
+  THREAD_CREATE: ['GUILDS'],
+  THREAD_DELETE: ['GUILDS'],
+  THREAD_LIST_SYNC: ['GUILDS'],
+  THREAD_MEMBER_UPDATE: ['GUILDS'],
+  // GUILDS tells of the bot's own membership only.
+  THREAD_MEMBERS_UPDATE: ['GUILDS', 'GUILD_MEMBERS'],
+  THREAD_UPDATE: ['GUILDS'],
+  TYPING_START: ['GUILD_MESSAGE_TYPING', 'DIRECT_MESSAGE_TYPING'],
+  USER_UPDATE: none,
+  VOICE_CHANNEL_EFFECT_SEND: ['GUILD_VOICE_STATES'],
+  VOICE_CHANNEL_START_TIME_UPDATE: ['GUILDS'],
+  VOICE_CHANNEL_STATUS_UPDATE: ['GUILDS'],
+  VOICE_SERVER_UPDATE: none,
+  VOICE_STATE_UPDATE: ['GUILD_VOICE_STATES'],
+  WEBHOOKS_UPDATE: ['GUILD_WEBHOOKS'],
+};
+
+/** What to subscribe to for a type when its handler does not say: all that carry it, privileged ones only if they must. */
+export function defaultIntents(type: EventType): readonly IntentName[] {
+  const carriers = intentsOfEvent[type];
+  const open = carriers.filter((intent) => !privilegedIntents.has(intent));
+  return open.length > 0 ? open : carriers;
+}
+
+/** The bits of a set of intents, as IDENTIFY wants them. */
+export function intentsToBits(intents: Iterable<IntentName>): number {
+  let bits = 0;
+  for (const intent of intents) bits |= intentBits.get(intent) as number;
+  return bits;
+}
