@@ -1,0 +1,130 @@
+import { hostname } from 'node:os';
+import { pino } from 'pino';
+import { createDynamoDBDocumentClient, createSqsClient } from '../shared/aws-clients.ts';
+import { systemClock } from '../shared/clock.ts';
+import { readWorkerConfig, type WorkerConfig } from '../shared/config.ts';
+import { DynamoDbStore } from '../shared/coordination/dynamodb-store.ts';
+import { createDiscordRest } from '../shared/discord-rest.ts';
+import { BatonError, messageOf } from '../shared/errors.ts';
+import manifest from '../shared/handler-manifest.generated.json' with { type: 'json' };
+import type { Logger } from '../shared/logger.ts';
+import { resolveQueueUrl } from '../shared/provision.ts';
+import { systemRandom } from '../shared/random.ts';
+import { SqsControlPlane } from '../shared/sqs-control-queue.ts';
+import { agreeOnFleet } from './fleet-setup.ts';
+import { processUsage } from './process-usage.ts';
+import { SqsSender } from './publishing/sqs-sender.ts';
+import { DynamoDbParkingLot } from './shard/parking-lot.ts';
+import { WorkerLife, type WorkerOptions, type WorkerPorts } from './worker.ts';
+
+/** Pause before a fenced worker comes back under a new incarnation, so that it cannot spin. */
+const rejoinAfterMs = 1000;
+
+/**
+ * Runs one gateway worker until SIGTERM or SIGINT (hands everything over; a second one leaves at once) and returns the
+ * exit code: 0 drained, 1 failed, 2 wrong configuration. Logs JSON lines on stdout, one line for people on stderr.
+ */
+export async function runWorker(env: NodeJS.ProcessEnv): Promise<number> {
+  const stop = new AbortController();
+  try {
+    const config = readWorkerConfig(env);
+    await runLives(config, env, stop);
+    return 0;
+  } catch (error) {
+    process.stderr.write(`baton worker: ${messageOf(error)}\n`);
+    return error instanceof BatonError && error.code === 'CONFIG_INVALID' ? 2 : 1;
+  }
+}
+
+async function runLives(config: WorkerConfig, env: NodeJS.ProcessEnv, stop: AbortController): Promise<void> {
+  const workerId = config.workerId ?? `${hostname()}-${systemRandom.uuid().slice(0, 8)}`;
+  const logger: Logger = pino({
+    level: config.logLevel,
+    base: { worker: workerId },
+    messageKey: 'msg',
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (level) => ({ level }) },
+  });
+  const drain = new AbortController();
+  const onSignal = (signal: NodeJS.Signals) => {
+    logger.info({ signal }, drain.signal.aborted ? 'worker.stopping_at_once' : 'worker.asked_to_stop');
+    // Sessions survive a dropped connection, so leaving at once loses time, not events.
+    if (drain.signal.aborted) process.exit(1);
+    drain.abort();
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+  try {
+    const options = workerOptions(config, workerId, env);
+    const ports = await connectPorts(config, logger);
+    const fleet = await agreeOnFleet(
+      {
+        rest: createDiscordRest(config),
+        discordApiUrl: config.discordApiUrl,
+        store: ports.store,
+        sharding: config.sharding,
+        clock: systemClock,
+        random: systemRandom,
+        logger,
+      },
+      drain.signal,
+    );
+    while (!drain.signal.aborted) {
+      const life = new WorkerLife(options, ports, fleet);
+      const end = await life.run(drain.signal, stop.signal);
+      logger.info({ incarnation: life.incarnation, ...end }, 'worker.life_ended');
+      if (end.kind === 'drained') break;
+      await systemClock.sleep(rejoinAfterMs, drain.signal);
+    }
+  } finally {
+    process.off('SIGTERM', onSignal);
+    process.off('SIGINT', onSignal);
+  }
+}
+
+function workerOptions(config: WorkerConfig, workerId: string, env: NodeJS.ProcessEnv): WorkerOptions {
+  const { token, sharding, compress, lingerMs, heartbeatMs, missedHeartbeats, maxShards, stopTimeoutMs } = config;
+  const wanted = config.eventTypes ?? new Set(manifest.eventTypes);
+  return {
+    workerId,
+    release: env['BATON_RELEASE'] ?? '',
+    maxShards,
+    sharding,
+    originalCoordinator: config.originalCoordinator,
+    heartbeatMs,
+    missedHeartbeats,
+    lingerMs,
+    stopTimeoutMs,
+    token,
+    intents: config.intents ?? manifest.intents,
+    compress,
+    encoding: config.envelopeEncoding,
+    isWanted: wanted === '*' ? () => true : (type) => wanted.has(type),
+  };
+}
+
+async function connectPorts(config: WorkerConfig, logger: Logger): Promise<WorkerPorts> {
+  const coordination = createDynamoDBDocumentClient('coordination');
+  const publishing = createSqsClient('publishing');
+  const [eventsQueueUrl, interactionsQueueUrl] = await Promise.all([
+    resolveQueueUrl(config.eventsQueue, publishing),
+    resolveQueueUrl(config.interactionsQueue, publishing),
+  ]);
+  const sender = new SqsSender({ sqs: publishing, eventsQueueUrl, interactionsQueueUrl, logger });
+  return {
+    store: new DynamoDbStore(coordination, config.table),
+    control: new SqsControlPlane({
+      fleet: config.fleet,
+      client: createSqsClient('general'),
+      pollingClient: createSqsClient('receiving'),
+      logger,
+    }),
+    events: sender,
+    interactions: sender,
+    parking: new DynamoDbParkingLot(createDynamoDBDocumentClient('general'), config.directoryTable, systemClock),
+    clock: systemClock,
+    random: systemRandom,
+    logger,
+    usage: processUsage(systemClock),
+  };
+}

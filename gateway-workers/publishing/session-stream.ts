@@ -1,0 +1,234 @@
+import type { Checkpoint, EnvelopeInDoubt } from '../../shared/coordination/model.ts';
+import type { EnvelopeEncoding } from '../../shared/envelope.ts';
+import { type KeptFrame, type PackedFrames, packAll, packFront } from './pack.ts';
+
+/** The one range of a stream that may or may not be in SQS. */
+export interface Doubt {
+  readonly first: number;
+  readonly last: number;
+  /** `last` of the group's previous envelope. */
+  readonly after: number;
+  /** Unix milliseconds of the first attempt, by whichever owner made it. */
+  readonly firstAttemptAtMs: number;
+  /** The same by this process's monotonic clock; absent when another owner made the first attempt. */
+  readonly firstAttemptMonotonicMs: number | undefined;
+  unfenced: boolean;
+  /** Absent while the range is rebuilt from Discord's replay. */
+  packed: PackedFrames | undefined;
+  /** Start of the last confirmed checkpoint write that lists this range with its present mark. */
+  listedAtMs: number | undefined;
+}
+
+export interface SessionStreamOptions {
+  readonly session: string;
+  /** Where a previous owner left the stream; nothing for a session that begins now. */
+  readonly from: Checkpoint | undefined;
+  /** Whether some handler asked for events of this type. */
+  readonly isWanted: (type: string) => boolean;
+  readonly encoding: EnvelopeEncoding;
+  /** A frame too large for SQS even alone: it is held until {@link SessionStream.letPass} is called with its `seq`. */
+  readonly onOversized: (frame: KeptFrame) => void;
+}
+
+/**
+ * The events of one gateway session on their way to SQS: what was read, what waits, and the one range in doubt
+ * (protocol, "Flush cycle"). It does no I/O; the flush cycle cuts ranges from it and tells it what became of them.
+ */
+export class SessionStream {
+  readonly session: string;
+  readonly #options: SessionStreamOptions;
+  #receivedSeq: number;
+  #publishedSeq: number;
+  #pending: KeptFrame[] = [];
+  #pendingBytes = 0;
+  #doubt: Doubt | undefined;
+  /** Kept frames of the inherited range, while it is rebuilt. */
+  #rebuilt: KeptFrame[] = [];
+  /** Sequence numbers that `a` may not pass yet. */
+  readonly #held = new Set<number>();
+  /** After SQS refused a range: frames up to here go one by one. */
+  #singlyUpTo = 0;
+  #ended = false;
+
+  constructor(options: SessionStreamOptions) {
+    this.#options = options;
+    this.session = options.session;
+    this.#receivedSeq = options.from?.acknowledgedSeq ?? 0;
+    this.#publishedSeq = options.from?.publishedSeq ?? 0;
+    const inDoubt = options.from?.inDoubt;
+    if (inDoubt) this.#doubt = inheritedDoubt(inDoubt, this.#publishedSeq);
+  }
+
+  /** Last `s` read, without a hole before it: where this owner RESUMEs. */
+  get receivedSeq(): number {
+    return this.#receivedSeq;
+  }
+
+  get doubt(): Doubt | undefined {
+    return this.#doubt;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Nothing waits and nothing is in doubt. */
+  get isDrained(): boolean {
+    return this.#pending.length === 0 && this.#doubt === undefined && this.#held.size === 0;
+  }
+
+  get bufferedFrames(): number {
+    return this.#pending.length + this.#rebuilt.length + (this.#doubt?.packed?.frames.length ?? 0);
+  }
+
+  get bufferedBytes(): number {
+    return this.#pendingBytes;
+  }
+
+  /** Takes the next dispatch frame of the session. READY and RESUMED belong to the session itself and are not kept. */
+  accept(frame: KeptFrame): void {
+    const { seq, type } = frame;
+    this.#receivedSeq = seq;
+    const isKept = type !== 'READY' && type !== 'RESUMED' && this.#options.isWanted(type);
+    if (this.#doubt !== undefined && this.#doubt.packed === undefined) {
+      if (seq <= this.#doubt.last) {
+        if (isKept && seq >= this.#doubt.first) this.#rebuilt.push(frame);
+        return;
+      }
+      this.#finishRebuilding();
+    }
+    // Replayed for the sake of something held back; its envelope is in SQS already.
+    if (!isKept || seq <= this.#publishedSeq) return;
+    this.#pending.push(frame);
+    this.#pendingBytes += frame.bytes.length;
+  }
+
+  /** RESUMED came: Discord has nothing more to replay. */
+  replayEnded(): void {
+    if (this.#doubt !== undefined && this.#doubt.packed === undefined) this.#finishRebuilding();
+  }
+
+  /** Keeps `a` below `seq` until {@link letPass}: the event has to reach another place first. */
+  hold(seq: number): void {
+    this.#held.add(seq);
+  }
+
+  letPass(seq: number): void {
+    this.#held.delete(seq);
+  }
+
+  /** The session is over. What was read of it still goes out; a range that cannot be rebuilt any more is dropped and returned. */
+  end(): EnvelopeInDoubt | undefined {
+    this.#ended = true;
+    const lost = this.#doubt?.packed === undefined ? this.#doubt : undefined;
+    if (lost === undefined) return undefined;
+    this.#doubt = undefined;
+    this.#rebuilt = [];
+    return { first: lost.first, last: lost.last, firstAttemptAtMs: lost.firstAttemptAtMs };
+  }
+
+  /** Fixes the boundaries of the next envelope, if frames wait and nothing is in doubt. */
+  cut(now: { wallClockMs: number; monotonicMs: number }): Doubt | undefined {
+    while (this.#doubt === undefined && this.#pending.length > 0) {
+      const singly = (this.#pending[0] as KeptFrame).seq <= this.#singlyUpTo;
+      const cut = packFront(this.#pending, this.#options.encoding, singly ? 1 : undefined);
+      if ('oversized' in cut) {
+        this.#putAside(cut.oversized);
+        continue;
+      }
+      const { frames } = cut.packed;
+      this.#dropFront(frames.length);
+      this.#doubt = {
+        first: (frames[0] as KeptFrame).seq,
+        last: (frames.at(-1) as KeptFrame).seq,
+        after: this.#publishedSeq,
+        firstAttemptAtMs: now.wallClockMs,
+        firstAttemptMonotonicMs: now.monotonicMs,
+        unfenced: false,
+        packed: cut.packed,
+        listedAtMs: undefined,
+      };
+    }
+    return this.#doubt;
+  }
+
+  /** SQS has the range: `a = p = last`. */
+  acknowledge(doubt: Doubt): void {
+    if (this.#doubt !== doubt) return;
+    this.#publishedSeq = doubt.last;
+    this.#doubt = undefined;
+  }
+
+  /** SQS will never take the range as it is: its frames go out one by one, and one that is refused alone is put aside. */
+  refuse(doubt: Doubt): void {
+    const frames = doubt.packed?.frames;
+    if (this.#doubt !== doubt || frames === undefined) return;
+    this.#doubt = undefined;
+    if (frames.length === 1) {
+      this.#hand(frames[0] as KeptFrame);
+      return;
+    }
+    this.#singlyUpTo = doubt.last;
+    this.#pending = [...frames, ...this.#pending];
+    for (const frame of frames) this.#pendingBytes += frame.bytes.length;
+  }
+
+  /** What the checkpoint item says of this stream. */
+  checkpoint(): Checkpoint {
+    const doubt = this.#doubt;
+    return {
+      session: this.session,
+      acknowledgedSeq: this.#acknowledgedSeq(),
+      publishedSeq: this.#publishedSeq,
+      ...(doubt && {
+        inDoubt: {
+          first: doubt.first,
+          last: doubt.last,
+          firstAttemptAtMs: doubt.firstAttemptAtMs,
+          ...(doubt.unfenced && { unfenced: true }),
+        },
+      }),
+    };
+  }
+
+  #acknowledgedSeq(): number {
+    let seq = this.#receivedSeq;
+    if (this.#doubt) seq = Math.min(seq, this.#doubt.first - 1);
+    else if (this.#pending.length > 0) seq = Math.min(seq, (this.#pending[0] as KeptFrame).seq - 1);
+    for (const held of this.#held) if (held <= seq) seq = held - 1;
+    return seq;
+  }
+
+  #finishRebuilding(): void {
+    const doubt = this.#doubt as Doubt;
+    doubt.packed = packAll(this.#rebuilt, this.#options.encoding);
+    this.#rebuilt = [];
+  }
+
+  #putAside(frame: KeptFrame): void {
+    this.#dropFront(1);
+    this.#hand(frame);
+  }
+
+  #hand(frame: KeptFrame): void {
+    this.hold(frame.seq);
+    this.#options.onOversized(frame);
+  }
+
+  #dropFront(count: number): void {
+    for (const frame of this.#pending.splice(0, count)) this.#pendingBytes -= frame.bytes.length;
+  }
+}
+
+function inheritedDoubt({ first, last, firstAttemptAtMs, unfenced }: EnvelopeInDoubt, after: number): Doubt {
+  return {
+    first,
+    last,
+    after,
+    firstAttemptAtMs,
+    firstAttemptMonotonicMs: undefined,
+    unfenced: unfenced ?? false,
+    packed: undefined,
+    listedAtMs: undefined,
+  };
+}

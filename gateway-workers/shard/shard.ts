@@ -1,0 +1,425 @@
+import type { Clock } from '../../shared/clock.ts';
+import type { GatewayCompression } from '../../shared/config.ts';
+import {
+  type Checkpoint,
+  type CheckpointEntry,
+  emptyCheckpoint,
+  type Incarnation,
+  type Lease,
+  type ShardReport,
+} from '../../shared/coordination/model.ts';
+import { type CoordinationStore, StoreUnavailable } from '../../shared/coordination/store.ts';
+import type { EnvelopeEncoding } from '../../shared/envelope.ts';
+import { type BatonError, messageOf } from '../../shared/errors.ts';
+import type { Logger } from '../../shared/logger.ts';
+import type { Random } from '../../shared/random.ts';
+import { type ShardAddress, shardKey } from '../../shared/sharding.ts';
+import {
+  GatewayConnection,
+  type GatewayListener,
+  type GatewaySession,
+  type IdentifyGate,
+  type ReadyFacts,
+  type StateChange,
+} from '../gateway/connection.ts';
+import { scanGuildFields } from '../gateway/frame-scan.ts';
+import type { InteractionsSender } from '../publishing/events-sender.ts';
+import type { PublishingShard } from '../publishing/flush-cycle.ts';
+import type { KeptFrame } from '../publishing/pack.ts';
+import { SessionStream } from '../publishing/session-stream.ts';
+import { InteractionForwarder } from './interaction-forwarder.ts';
+import type { ParkingLot } from './parking-lot.ts';
+import { RosterKeeper } from './roster-keeper.ts';
+
+/** What all shards of a worker share. */
+export interface ShardEnvironment {
+  readonly incarnation: Incarnation;
+  readonly token: string;
+  readonly intents: number;
+  readonly gatewayUrl: string;
+  readonly compress: GatewayCompression;
+  readonly encoding: EnvelopeEncoding;
+  readonly isWanted: (type: string) => boolean;
+  readonly identifyGate: IdentifyGate;
+  readonly interactions: InteractionsSender;
+  readonly store: CoordinationStore;
+  readonly parking: ParkingLot;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+/** What a shard asks of the worker that holds it. */
+export interface ShardHost {
+  /** See `FlushCycle.confirm`. */
+  confirm(timeoutMs: number, signal: AbortSignal): Promise<boolean>;
+  /** The checkpoint has news that should not wait: a new session. */
+  checkpointSoon(shard: Shard): void;
+  /** Discord will never accept this shard as it is configured; it is not retried. */
+  onFatal(shard: Shard, error: BatonError): void;
+}
+
+/** How long a broken shard tries to confirm its lease before it RESUMEs all the same, once. */
+const confirmMs = 2000;
+
+/**
+ * One shard on this worker: its gateway connection, the streams of events that lead from it to SQS, and the roster of
+ * its guilds. It exists in two phases: poised (a target of a handoff, waiting at HELLO) and holding (with a lease).
+ */
+export class Shard implements PublishingShard, GatewayListener {
+  readonly shard: ShardAddress;
+  /** The lease's epoch; 0 while poised. */
+  epoch = 0;
+  isFrozen = false;
+  connectedSinceMs: number | undefined;
+  readonly #environment: ShardEnvironment;
+  readonly #host: ShardHost;
+  readonly #logger: Logger;
+  readonly #connection: GatewayConnection;
+  readonly #roster: RosterKeeper;
+  readonly #interactions: InteractionForwarder;
+  readonly #closing = new AbortController();
+  /** Work in the background, awaited by `close`. */
+  readonly #tasks = new Set<Promise<void>>();
+  /** Oldest first: a dead session's frames go out before those of its successor. */
+  readonly #streams: SessionStream[] = [];
+  #resumeUrl: string | undefined;
+  #onHeld: (() => void) | undefined;
+  #isReplaying = false;
+  #isReady = false;
+  #isRestored = false;
+  #resumedUnconfirmed = false;
+  #events = 0;
+  #reportedEvents = 0;
+  #reportedAtMs: number;
+
+  constructor(shard: ShardAddress, environment: ShardEnvironment, host: ShardHost) {
+    this.shard = shard;
+    this.#environment = environment;
+    this.#host = host;
+    const { clock, random, store } = environment;
+    this.#reportedAtMs = clock.monotonicMs();
+    const logger = environment.logger.child({ shard: shard.shardId });
+    this.#logger = logger;
+    this.#roster = new RosterKeeper({
+      shard,
+      store,
+      clock,
+      logger,
+      onStored: (seqs) => {
+        const stream = this.#streams.at(-1);
+        for (const seq of seqs) stream?.letPass(seq);
+      },
+    });
+    this.#interactions = new InteractionForwarder({ shard, sender: environment.interactions, clock, random, logger });
+    this.#connection = new GatewayConnection({
+      shard,
+      token: environment.token,
+      intents: environment.intents,
+      gatewayUrl: environment.gatewayUrl,
+      compress: environment.compress,
+      clock,
+      random,
+      logger,
+      listener: this,
+      identifyGate: {
+        approach: (address, signal) => environment.identifyGate.approach(address, signal),
+        // A second session of a shard that has moved on would double every event.
+        win: async (address, signal) => {
+          await this.#confirmed(signal);
+          return environment.identifyGate.win(address, signal);
+        },
+      },
+      confirmBeforeResume: (signal) => this.#confirmBeforeResume(signal),
+    });
+  }
+
+  /** Opens a socket and waits at HELLO, so that a handoff costs one round trip. Resolves when it waits there, rejects when `signal` aborts. */
+  async poise(lease: Lease, signal: AbortSignal): Promise<void> {
+    const held = new Promise<void>((resolve, reject) => {
+      this.#onHeld = resolve;
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    });
+    this.#connection.connect(this.#sessionOf(lease), { holdAtHello: true });
+    await held;
+  }
+
+  /** The lease is ours: goes on where its checkpoint says, on the socket that waits if there is one. */
+  hold(lease: Lease): void {
+    this.epoch = lease.epoch;
+    this.#resumeUrl = lease.resumeUrl;
+    const { checkpoint } = lease;
+    const session = this.#sessionOf(lease);
+    if (checkpoint.session !== undefined) this.#streams.push(this.#openStream(checkpoint.session, checkpoint));
+    this.#isReplaying = session !== undefined;
+    this.#isRestored = session === undefined;
+    if (session !== undefined) this.#track(this.#restoreRoster());
+    if (this.#connection.state === 'idle') this.#connection.connect(session);
+    else this.#connection.proceed(session);
+  }
+
+  get stream(): SessionStream | undefined {
+    while (this.#streams.length > 0) {
+      const oldest = this.#streams[0] as SessionStream;
+      if (!oldest.ended || !oldest.isDrained) return oldest;
+      this.#streams.shift();
+    }
+    return undefined;
+  }
+
+  get state(): string {
+    return this.#connection.state;
+  }
+
+  /** Connected, acknowledged, and the roster known (design, rules 11 and 12). */
+  get isReady(): boolean {
+    return this.#isReady && this.#isRestored;
+  }
+
+  get bufferedBytes(): number {
+    return this.#streams.reduce((bytes, stream) => bytes + stream.bufferedBytes, 0);
+  }
+
+  get resumeUrl(): string | undefined {
+    return this.#resumeUrl;
+  }
+
+  /** A single live session, so that one checkpoint says all there is to hand over. */
+  get isHandable(): boolean {
+    return this.stream === undefined || this.#streams.length === 1;
+  }
+
+  /** What a release carries. */
+  checkpoint(): Checkpoint {
+    return this.stream?.checkpoint() ?? emptyCheckpoint;
+  }
+
+  checkpointEntry(): CheckpointEntry {
+    return { epoch: this.epoch, ...this.checkpoint() };
+  }
+
+  published({ frames }: { frames: number }): void {
+    this.#published += frames;
+  }
+
+  pauseReading(): void {
+    this.#connection.pauseReading();
+  }
+
+  resumeReading(): void {
+    this.#connection.resumeReading();
+  }
+
+  /** Drops the socket and RESUMEs. */
+  reconnect(reason: string): void {
+    this.#connection.reconnect(reason);
+  }
+
+  /** Closes the socket so that the session lives, and stops everything of the shard here. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await Promise.all([this.#connection.close(), this.#roster.close(), this.#interactions.close(), ...this.#tasks]);
+  }
+
+  report(): ShardReport {
+    const nowMs = this.#environment.clock.monotonicMs();
+    const seconds = Math.max(0.001, (nowMs - this.#reportedAtMs) / 1000);
+    const eventsPerSecond = (this.#events - this.#reportedEvents) / seconds;
+    this.#reportedEvents = this.#events;
+    this.#reportedAtMs = nowMs;
+    return {
+      shard: shardKey(this.shard),
+      epoch: this.epoch,
+      state: this.#connection.state,
+      ready: this.isReady,
+      seq: this.#streams.at(-1)?.receivedSeq ?? 0,
+      guildCount: this.#roster.guildCount,
+      latencyMs: Math.round(this.#connection.latencyMs ?? 0),
+      eventsPerSecond: Math.round(eventsPerSecond * 10) / 10,
+      bufferedEvents: this.#streams.reduce((frames, stream) => frames + stream.bufferedFrames, 0),
+    };
+  }
+
+  onDispatch(bytes: Buffer, seq: number, type: string): void {
+    const stream = this.#streams.at(-1);
+    if (stream === undefined) return;
+    this.#events += 1;
+    switch (type) {
+      case 'INTERACTION_CREATE':
+        stream.hold(seq);
+        this.#interactions.forward(bytes, { session: stream.session, epoch: this.epoch, seq }, () =>
+          stream.letPass(seq),
+        );
+        break;
+      case 'GUILD_CREATE':
+      case 'GUILD_DELETE':
+        this.#takeGuild(stream, bytes, seq, type);
+        break;
+      default:
+        break;
+    }
+    stream.accept({ seq, type, bytes, replayed: this.#isReplaying });
+  }
+
+  onSessionStarted(session: GatewaySession, ready: ReadyFacts): void {
+    this.#streams.push(this.#openStream(session.sessionId, undefined));
+    this.#isReplaying = false;
+    this.#isReady = true;
+    this.#isRestored = true;
+    this.#roster.begin(ready);
+    this.#setResumeUrl(session.resumeGatewayUrl);
+    this.#logger.info({ epoch: this.epoch, guilds: ready.guildIds.length }, 'shard.ready');
+    this.#host.checkpointSoon(this);
+  }
+
+  onResumed(): void {
+    this.#isReplaying = false;
+    this.#isReady = true;
+    this.#streams.at(-1)?.replayEnded();
+    this.#logger.info({ epoch: this.epoch, seq: this.#streams.at(-1)?.receivedSeq }, 'shard.resumed');
+  }
+
+  onSessionLost(reason: string): void {
+    const stream = this.#streams.at(-1);
+    this.#isReplaying = false;
+    if (stream === undefined || stream.ended) return;
+    const dropped = stream.end();
+    this.#logger.error(
+      { reason, session: stream.session, afterSeq: stream.receivedSeq, ...(dropped && { droppedEnvelope: dropped }) },
+      'shard.session_lost',
+    );
+    this.#host.checkpointSoon(this);
+  }
+
+  onStateChange(change: StateChange): void {
+    if (change.to === 'holding') this.#onHeld?.();
+    if (change.to === 'ready') {
+      this.connectedSinceMs = this.#environment.clock.monotonicMs();
+    } else if (change.from === 'ready') {
+      this.connectedSinceMs = undefined;
+      this.#isReady = false;
+      this.#isReplaying = true;
+    }
+  }
+
+  onFatal(error: BatonError): void {
+    this.#isReady = false;
+    this.#host.onFatal(this, error);
+  }
+
+  #takeGuild(stream: SessionStream, bytes: Buffer, seq: number, type: 'GUILD_CREATE' | 'GUILD_DELETE'): void {
+    const guild = scanGuildFields(bytes);
+    if (guild?.id === undefined || guild.unavailable) return;
+    const isChange =
+      type === 'GUILD_CREATE'
+        ? this.#roster.guildCreated(guild.id, guild.memberCount, seq)
+        : this.#roster.guildDeleted(guild.id, seq);
+    if (isChange) stream.hold(seq);
+  }
+
+  #openStream(session: string, from: Checkpoint | undefined): SessionStream {
+    const { isWanted, encoding } = this.#environment;
+    const stream: SessionStream = new SessionStream({
+      session,
+      from,
+      isWanted,
+      encoding,
+      onOversized: (frame) => {
+        this.#track(this.#park(stream, frame));
+      },
+    });
+    return stream;
+  }
+
+  /** A frame that SQS cannot carry is stored aside, in the open: the checkpoint passes it only then. */
+  async #park(stream: SessionStream, frame: KeptFrame): Promise<void> {
+    const { parking, clock } = this.#environment;
+    this.#logger.error({ type: frame.type, seq: frame.seq, bytes: frame.bytes.length }, 'shard.frame_oversized');
+    while (!this.#closing.signal.aborted) {
+      try {
+        await parking.park(this.shard, stream.session, frame);
+        stream.letPass(frame.seq);
+        return;
+      } catch (error) {
+        this.#logger.error({ seq: frame.seq, error: messageOf(error) }, 'shard.frame_not_parked');
+        await clock.sleep(1000, this.#closing.signal);
+      }
+    }
+  }
+
+  async #restoreRoster(): Promise<void> {
+    const { clock } = this.#environment;
+    while (!this.#closing.signal.aborted && !this.#isRestored) {
+      try {
+        await this.#roster.restore();
+        this.#isRestored = true;
+      } catch (error) {
+        if (!(error instanceof StoreUnavailable)) this.#isRestored = true;
+        this.#logger.warn({ error: messageOf(error) }, 'roster.not_restored');
+        await clock.sleep(1000, this.#closing.signal);
+      }
+    }
+  }
+
+  /**
+   * RESUME needs a lease that is not known to be lost: a confirmed write of the last seconds is enough. Without one the
+   * shard tries to get one, then RESUMEs all the same, but only once: two owners must not take the session from each other in turn.
+   */
+  async #confirmBeforeResume(signal: AbortSignal): Promise<void> {
+    if (await this.#host.confirm(confirmMs, signal)) {
+      this.#resumedUnconfirmed = false;
+      return;
+    }
+    if (!this.#resumedUnconfirmed) {
+      this.#resumedUnconfirmed = true;
+      this.#logger.warn({}, 'shard.resume_unconfirmed');
+      return;
+    }
+    this.#logger.warn({}, 'shard.waits_for_confirmation');
+    await this.#confirmed(signal);
+    this.#resumedUnconfirmed = false;
+  }
+
+  /** Waits until the lease is confirmed; rejects when `signal` aborts. */
+  async #confirmed(signal: AbortSignal): Promise<void> {
+    while (!(await this.#host.confirm(confirmMs, signal))) {
+      signal.throwIfAborted();
+      await this.#environment.clock.sleep(100, signal);
+    }
+  }
+
+  #track(task: Promise<void>): void {
+    const tracked = task.finally(() => this.#tasks.delete(tracked));
+    this.#tasks.add(tracked);
+  }
+
+  #setResumeUrl(resumeUrl: string): void {
+    const { store, clock, incarnation } = this.#environment;
+    if (resumeUrl === this.#resumeUrl) return;
+    this.#resumeUrl = resumeUrl;
+    const { epoch } = this;
+    // Without it the next owner RESUMEs at the main URL: slower, never wrong. So a few tries are enough.
+    const write = async () => {
+      for (let attempt = 0; attempt < 5 && !this.#closing.signal.aborted && this.epoch === epoch; attempt += 1) {
+        try {
+          await store.setResumeUrl(this.shard, { owner: incarnation, epoch, resumeUrl });
+          return;
+        } catch (error) {
+          this.#logger.warn({ error: messageOf(error) }, 'shard.resume_url_not_stored');
+          await clock.sleep(1000, this.#closing.signal);
+        }
+      }
+    };
+    this.#track(write());
+  }
+
+  /** The session a lease hands over; without a resume URL it is resumed at the main one. */
+  #sessionOf({ checkpoint, resumeUrl }: Lease): GatewaySession | undefined {
+    if (checkpoint.session === undefined) return undefined;
+    return {
+      sessionId: checkpoint.session,
+      resumeGatewayUrl: resumeUrl ?? this.#environment.gatewayUrl,
+      seq: checkpoint.acknowledgedSeq,
+    };
+  }
+}

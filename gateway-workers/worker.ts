@@ -1,0 +1,704 @@
+import { Bell } from '../shared/bell.ts';
+import type { Clock } from '../shared/clock.ts';
+import type { GatewayCompression, ShardMode } from '../shared/config.ts';
+import type { ControlMessage, ControlPlane } from '../shared/control-queue.ts';
+import type { FleetState, Incarnation, Lease, WorkerRecord, WorkerReport } from '../shared/coordination/model.ts';
+import { type CoordinationStore, StoreUnavailable } from '../shared/coordination/store.ts';
+import type { EnvelopeEncoding } from '../shared/envelope.ts';
+import { type BatonError, messageOf } from '../shared/errors.ts';
+import type { Logger } from '../shared/logger.ts';
+import type { Random } from '../shared/random.ts';
+import { parseShardKey, type ShardKey, shardKey } from '../shared/sharding.ts';
+import { Coordinator } from './coordinator.ts';
+import { IdentifyLimiter } from './identify-limiter.ts';
+import type { EventsSender, InteractionsSender } from './publishing/events-sender.ts';
+import { FlushCycle } from './publishing/flush-cycle.ts';
+import type { ParkingLot } from './shard/parking-lot.ts';
+import { Shard, type ShardEnvironment } from './shard/shard.ts';
+
+export interface WorkerOptions {
+  readonly workerId: string;
+  readonly release: string;
+  readonly maxShards: number | undefined;
+  readonly sharding: ShardMode;
+  readonly originalCoordinator: boolean;
+  readonly heartbeatMs: number;
+  readonly missedHeartbeats: number;
+  readonly lingerMs: number;
+  readonly stopTimeoutMs: number;
+  readonly token: string;
+  readonly intents: number;
+  readonly compress: GatewayCompression;
+  readonly encoding: EnvelopeEncoding;
+  readonly isWanted: (type: string) => boolean;
+}
+
+/** Everything outside the process, as ports. */
+export interface WorkerPorts {
+  readonly store: CoordinationStore;
+  readonly control: ControlPlane;
+  readonly events: EventsSender;
+  readonly interactions: InteractionsSender;
+  readonly parking: ParkingLot;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** Figures of this process since the last call. */
+  readonly usage: () => { cpuPercent: number; memoryMb: number };
+}
+
+/** Why a life of a worker ended. */
+export type LifeEnd = { readonly kind: 'drained' } | { readonly kind: 'fenced'; readonly by: string };
+
+/** Shards beyond this number get a further checkpoint item: an item stays far below DynamoDB's 400 KB. */
+const shardsPerChunk = 4000;
+/** What a worker reads of Discord and has not sent stays below this; then sockets are paused until half of it is gone. */
+const maxBufferedBytes = 64 * 1024 * 1024;
+/** A socket paused for longer is dropped and RESUMEd later. */
+const maxPausedMs = 20_000;
+const backpressureCheckMs = 100;
+/** A target of a handoff waits at HELLO this long for its grant. */
+const poisedForMs = 10_000;
+/** The owner waits this long for the target to say that it waits at HELLO, then keeps the shard. */
+const offeredForMs = 5000;
+/** Of the stop timeout this much is kept for releasing what found no target. */
+const releaseReserveMs = 10_000;
+const reportEveryMs = 5000;
+const controlWaitMs = 5000;
+
+/**
+ * One life of a worker: registers under a fresh incarnation, holds the shards it is given, takes part in looking after
+ * the fleet, and ends drained (planned) or fenced (taken for dead, or cut off).
+ */
+export class WorkerLife {
+  readonly incarnation: Incarnation;
+  readonly #options: WorkerOptions;
+  readonly #ports: WorkerPorts;
+  readonly #fleet: FleetState;
+  readonly #logger: Logger;
+  readonly #chunks: FlushCycle[] = [];
+  readonly #held = new Map<ShardKey, Shard>();
+  readonly #poised = new Map<ShardKey, { shard: Shard; deadline: AbortController }>();
+  /** Highest epoch of each shard that this incarnation has let go: an image that is not above it is old news. */
+  readonly #letGo = new Map<ShardKey, number>();
+  readonly #handoffs = new Map<ShardKey, Promise<void>>();
+  /** Targets that have said that they wait at HELLO, and for which epoch. */
+  readonly #announced = new Map<ShardKey, { incarnation: Incarnation; epoch: number }>();
+  readonly #announcementWaits = new Map<ShardKey, AbortController>();
+  readonly #controlQueues = new Map<Incarnation, string>();
+  readonly #leaseBell: Bell;
+  readonly #ending = new AbortController();
+  readonly #tasks = new Set<Promise<void>>();
+  #environment: ShardEnvironment | undefined;
+  #coordinator: Coordinator | undefined;
+  #record: WorkerRecord | undefined;
+  #fencedBy: string | undefined;
+  #isDraining = false;
+  #controlAnsweredMs: number | undefined;
+  #fatal: BatonError | undefined;
+
+  constructor(options: WorkerOptions, ports: WorkerPorts, fleet: FleetState) {
+    this.#options = options;
+    this.#ports = ports;
+    this.#fleet = fleet;
+    this.incarnation = ports.random.uuid();
+    this.#logger = ports.logger.child({ incarnation: this.incarnation });
+    this.#leaseBell = new Bell(ports.clock);
+  }
+
+  /** The first fatal error that Discord answered a shard with, such as a token that was reset. */
+  get fatal(): BatonError | undefined {
+    return this.#fatal;
+  }
+
+  get shards(): readonly Shard[] {
+    return [...this.#held.values()];
+  }
+
+  /**
+   * Registers, runs until `drain` aborts (then hands everything over), `stop` aborts (then leaves at once, sessions
+   * kept) or the worker is fenced. Rejects with `StoreUnavailable` or `BatonError` when it cannot even register.
+   */
+  async run(drain: AbortSignal, stop: AbortSignal): Promise<LifeEnd> {
+    const { store, control, clock } = this.#ports;
+    const end = () => this.#ending.abort();
+    stop.addEventListener('abort', end, { once: true });
+    const controlQueueUrl = await control.open(this.incarnation);
+    try {
+      this.#record = await this.#register(controlQueueUrl);
+      this.#logger.info({ name: this.#options.workerId, joinNumber: this.#record.joinNumber }, 'worker.registered');
+      this.#start(this.#record);
+      await this.#untilAborted(AbortSignal.any([drain, this.#ending.signal]));
+      if (!this.#ending.signal.aborted) await this.#drain(clock.monotonicMs());
+    } finally {
+      stop.removeEventListener('abort', end);
+      await this.#leave(store, controlQueueUrl);
+    }
+    return this.#fencedBy === undefined ? { kind: 'drained' } : { kind: 'fenced', by: this.#fencedBy };
+  }
+
+  async #register(controlQueueUrl: string): Promise<WorkerRecord> {
+    const { workerId, release, maxShards, originalCoordinator, sharding } = this.#options;
+    const { store, clock } = this.#ports;
+    const record = {
+      incarnation: this.incarnation,
+      workerId,
+      release,
+      chunkCount: Math.max(1, Math.ceil((maxShards ?? 0) / shardsPerChunk)),
+      controlQueueUrl,
+      originalCoordinator,
+      assignable: sharding.mode === 'fleet',
+      draining: false,
+      ...(maxShards !== undefined && { maxShards }),
+    };
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        return await store.join(record);
+      } catch (error) {
+        if (!(error instanceof StoreUnavailable) || attempt >= 4) throw error;
+        await clock.sleep(500 * (attempt + 1), this.#ending.signal);
+      }
+    }
+  }
+
+  #start(record: WorkerRecord): void {
+    const { store, events, clock, random, interactions, parking, control } = this.#ports;
+    const { heartbeatMs, missedHeartbeats, lingerMs, sharding } = this.#options;
+    for (let chunk = 0; chunk < record.chunkCount; chunk += 1) {
+      this.#chunks.push(
+        new FlushCycle({
+          store,
+          sender: events,
+          incarnation: this.incarnation,
+          chunk,
+          heartbeatMs,
+          lingerMs,
+          clock,
+          logger: this.#logger,
+          onFenced: (by) => this.#onFenced(by),
+          controlQueueAnsweredMs: () => this.#controlAnsweredMs,
+        }),
+      );
+    }
+    this.#environment = {
+      incarnation: this.incarnation,
+      token: this.#options.token,
+      intents: this.#options.intents,
+      gatewayUrl: this.#fleet.gatewayUrl,
+      compress: this.#options.compress,
+      encoding: this.#options.encoding,
+      isWanted: this.#options.isWanted,
+      identifyGate: new IdentifyLimiter({
+        store,
+        incarnation: this.incarnation,
+        maxConcurrency: this.#fleet.maxConcurrency,
+        clock,
+        logger: this.#logger,
+      }),
+      interactions,
+      store,
+      parking,
+      clock,
+      random,
+      logger: this.#logger,
+    };
+    this.#coordinator = new Coordinator({
+      store,
+      control,
+      me: this.incarnation,
+      fleet: this.#fleet,
+      rules: { heartbeatMs, missedHeartbeats },
+      ownShardIds: ownShardIds(sharding),
+      lastConfirmedStartMs: () => this.#lastConfirmedStartMs(),
+      onOwnLease: (leases) => this.#applyLeases(leases),
+      clock,
+      logger: this.#logger,
+    });
+    const { signal } = this.#ending;
+    for (const chunk of this.#chunks) this.#track(chunk.run(signal));
+    this.#track(this.#coordinator.run(signal));
+    this.#track(this.#readControlQueue(record.controlQueueUrl, signal));
+    this.#track(this.#watchLeases(signal));
+    this.#track(this.#watchBuffers(signal));
+    this.#track(this.#report(signal));
+  }
+
+  #failure: Error | undefined;
+
+  /** A loop that fails ends the whole life: half a worker is worse than none. */
+  #track(task: Promise<void>): void {
+    const tracked = task
+      .catch((error: unknown) => {
+        this.#logger.error({ error: messageOf(error) }, 'worker.loop_failed');
+        this.#failure ??= error instanceof Error ? error : new Error(String(error));
+        this.#ending.abort();
+      })
+      .finally(() => this.#tasks.delete(tracked));
+    this.#tasks.add(tracked);
+  }
+
+  async #leave(store: CoordinationStore, controlQueueUrl: string): Promise<void> {
+    this.#ending.abort();
+    for (const { deadline } of this.#poised.values()) deadline.abort();
+    await Promise.all([...this.#held.values()].map((shard) => shard.close()));
+    await Promise.all(this.#tasks);
+    if (this.#environment?.identifyGate instanceof IdentifyLimiter) await this.#environment.identifyGate.close();
+    await this.#leaveRegister(store);
+    await this.#ports.control.close(controlQueueUrl).catch((error: unknown) => {
+      this.#logger.warn({ error: messageOf(error) }, 'control_queue.not_removed');
+    });
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** A clean exit fences itself, so that whatever it still owns is granted without waiting for it to be found dead. */
+  async #leaveRegister(store: CoordinationStore): Promise<void> {
+    const record = this.#record;
+    if (record === undefined || this.#fencedBy !== undefined) return;
+    try {
+      for (let chunk = 0; chunk < record.chunkCount; chunk += 1) {
+        const [item] = await store.readCheckpoints([{ incarnation: this.incarnation, chunk }]);
+        if (item === undefined || item.fencedBy !== undefined) continue;
+        await store.fence({ incarnation: this.incarnation, chunk, seenVersion: item.version, by: this.incarnation });
+      }
+      if (this.#held.size === 0) await store.removeWorker(this.incarnation);
+    } catch (error) {
+      // The others will find it dead: later, not wrong.
+      this.#logger.warn({ error: messageOf(error) }, 'worker.not_signed_off');
+    }
+  }
+
+  #onFenced(by: string): void {
+    if (this.#fencedBy !== undefined) return;
+    this.#fencedBy = by;
+    this.#logger.error({ by, shards: [...this.#held.keys()] }, 'worker.fenced');
+    this.#ending.abort();
+  }
+
+  // Leases
+
+  /** Reads all leases now and then: what a nudge that got lost would have said. */
+  async #watchLeases(signal: AbortSignal): Promise<void> {
+    const { store } = this.#ports;
+    const { shardCount } = this.#fleet;
+    // The larger the fleet, the rarer: sixteen thousand leases are five megabytes.
+    const everyMs = Math.max(this.#options.heartbeatMs, shardCount * 4);
+    const own = ownShardIds(this.#options.sharding);
+    while (!signal.aborted) {
+      try {
+        const leases = await (own === undefined
+          ? store.listLeases(shardCount)
+          : store.readLeases(own.map((shardId) => ({ shardId, shardCount }))));
+        this.#applyLeases(leases);
+      } catch (error) {
+        if (!(error instanceof StoreUnavailable)) throw error;
+        this.#logger.warn({ error: messageOf(error) }, 'worker.leases_unreadable');
+      }
+      await this.#leaseBell.wait(everyMs, signal);
+    }
+  }
+
+  #applyLeases(leases: readonly Lease[]): void {
+    if (this.#ending.signal.aborted) return;
+    for (const lease of leases) this.#applyLease(lease);
+  }
+
+  #applyLease(lease: Lease): void {
+    const key = shardKey(lease.shard);
+    const held = this.#held.get(key);
+    if (lease.owner === this.incarnation) {
+      if (held === undefined) this.#begin(key, lease);
+      else if (lease.epoch === held.epoch && lease.want !== undefined && lease.want !== this.incarnation) {
+        this.#startHandoff(key, held, lease.want);
+      }
+      return;
+    }
+    // Only this worker's own release, or its fencing, takes a shard away; the fence is the flush cycle's to find.
+    if (lease.want === this.incarnation && held === undefined) this.#poise(key, lease);
+  }
+
+  #begin(key: ShardKey, lease: Lease): void {
+    if (lease.epoch <= (this.#letGo.get(key) ?? 0) || this.#environment === undefined) return;
+    const poised = this.#poised.get(key);
+    this.#poised.delete(key);
+    poised?.deadline.abort();
+    const shard = poised?.shard ?? this.#newShard(lease);
+    this.#held.set(key, shard);
+    this.#logger.info({ shard: lease.shard.shardId, epoch: lease.epoch, poised: poised !== undefined }, 'shard.held');
+    shard.hold(lease);
+    this.#chunkOf(shard).add(shard);
+  }
+
+  #newShard(lease: Lease): Shard {
+    return new Shard(lease.shard, this.#environment as ShardEnvironment, {
+      confirm: (timeoutMs, signal) => this.#confirm(timeoutMs, signal),
+      checkpointSoon: (shard) => this.#chunkOf(shard).writeSoon(),
+      onFatal: (shard, error) => {
+        this.#fatal ??= error;
+        this.#logger.error({ shard: shard.shard.shardId, code: error.code, error: error.message }, 'shard.stopped');
+      },
+    });
+  }
+
+  #chunkOf(shard: Shard): FlushCycle {
+    return this.#chunks[shard.shard.shardId % this.#chunks.length] as FlushCycle;
+  }
+
+  async #confirm(timeoutMs: number, signal: AbortSignal): Promise<boolean> {
+    const confirmed = await Promise.all(this.#chunks.map((chunk) => chunk.confirm(timeoutMs, signal)));
+    return confirmed.every(Boolean);
+  }
+
+  #lastConfirmedStartMs(): number | undefined {
+    return this.#chunks[0]?.lastConfirmedStartMs;
+  }
+
+  // Handoff, target's side
+
+  #poise(key: ShardKey, lease: Lease): void {
+    if (this.#poised.has(key) || this.#isDraining || this.#environment === undefined) return;
+    const shard = this.#newShard(lease);
+    const deadline = new AbortController();
+    this.#poised.set(key, { shard, deadline });
+    this.#track(this.#waitAtHello(key, lease, shard, deadline.signal));
+  }
+
+  /** Opens the socket, tells the owner, and waits for the grant; without one the socket is closed again. */
+  async #waitAtHello(key: ShardKey, lease: Lease, shard: Shard, granted: AbortSignal): Promise<void> {
+    const { clock, store } = this.#ports;
+    const over = AbortSignal.any([granted, this.#ending.signal]);
+    const untilMs = clock.monotonicMs() + poisedForMs;
+    try {
+      const limit = new AbortController();
+      const timer = clock.schedule(poisedForMs, () => limit.abort());
+      await shard.poise(lease, AbortSignal.any([over, limit.signal])).finally(() => timer.cancel());
+      await this.#tellOwner(lease);
+    } catch (error) {
+      if (!over.aborted)
+        this.#logger.warn({ shard: lease.shard.shardId, error: messageOf(error) }, 'handoff.not_poised');
+    }
+    while (!over.aborted && clock.monotonicMs() < untilMs) {
+      await clock.sleep(1000, over);
+      if (over.aborted) break;
+      try {
+        this.#applyLeases(await store.readLeases([lease.shard]));
+      } catch (error) {
+        if (!(error instanceof StoreUnavailable)) throw error;
+      }
+    }
+    if (this.#poised.get(key)?.shard !== shard) return;
+    this.#poised.delete(key);
+    await shard.close();
+  }
+
+  async #tellOwner(lease: Lease): Promise<void> {
+    const { shard, epoch, owner } = lease;
+    if (owner === undefined) return;
+    await this.#message(owner, { kind: 'poised', shard: shardKey(shard), epoch, incarnation: this.incarnation });
+  }
+
+  // Handoff, owner's side
+
+  #startHandoff(key: ShardKey, shard: Shard, to: Incarnation): void {
+    if (this.#handoffs.has(key)) return;
+    const handoff = this.#handOver(key, shard, to).finally(() => this.#handoffs.delete(key));
+    this.#handoffs.set(key, handoff);
+    this.#track(handoff);
+  }
+
+  /** Waits until the target is poised, then releases to it. A target that does not answer in time loses the wish. */
+  async #handOver(key: ShardKey, shard: Shard, to: Incarnation): Promise<void> {
+    const { clock } = this.#ports;
+    const startedMs = clock.monotonicMs();
+    const isPoised = await this.#untilPoised(key, shard.epoch, to, offeredForMs);
+    if (this.#ending.signal.aborted || this.#held.get(key) !== shard) return;
+    if (!isPoised || !(await this.#untilHandable(shard))) {
+      this.#logger.warn({ shard: shard.shard.shardId, to }, 'handoff.target_silent');
+      await this.#takeWishBack(shard, to);
+      return;
+    }
+    const released = await this.#release(key, shard, to);
+    if (released) {
+      this.#logger.info(
+        { shard: shard.shard.shardId, to, tookMs: Math.round(clock.monotonicMs() - startedMs) },
+        'shard.handoff',
+      );
+      await this.#message(to, { kind: 'nudge', shards: [key] });
+    }
+  }
+
+  async #untilPoised(key: ShardKey, epoch: number, to: Incarnation, timeoutMs: number): Promise<boolean> {
+    const { clock } = this.#ports;
+    const untilMs = clock.monotonicMs() + timeoutMs;
+    const isAnnounced = () => {
+      const announced = this.#announced.get(key);
+      return announced?.incarnation === to && announced.epoch === epoch;
+    };
+    // The coordinator has told the target; this makes up for a message that got lost.
+    if (!isAnnounced()) await this.#message(to, { kind: 'nudge', shards: [key] });
+    while (!isAnnounced() && clock.monotonicMs() < untilMs && !this.#ending.signal.aborted) {
+      const wait = new AbortController();
+      this.#announcementWaits.set(key, wait);
+      await clock.sleep(untilMs - clock.monotonicMs(), AbortSignal.any([wait.signal, this.#ending.signal]));
+      this.#announcementWaits.delete(key);
+    }
+    return isAnnounced();
+  }
+
+  /** Frames of a dead session go out before the shard moves: a checkpoint speaks of one session alone. */
+  async #untilHandable(shard: Shard): Promise<boolean> {
+    const { clock } = this.#ports;
+    const untilMs = clock.monotonicMs() + offeredForMs;
+    while (!shard.isHandable && clock.monotonicMs() < untilMs && !this.#ending.signal.aborted) {
+      await clock.sleep(50, this.#ending.signal);
+    }
+    return shard.isHandable;
+  }
+
+  async #takeWishBack(shard: Shard, unwanted: Incarnation): Promise<void> {
+    const { store } = this.#ports;
+    const { epoch } = shard;
+    await this.#untilStored(
+      () => store.setWant(shard.shard, { owner: this.incarnation, epoch, unwanted }),
+      this.#ending.signal,
+    );
+  }
+
+  /**
+   * Releases first and closes after. From the first attempt until a definite answer the shard is frozen; a refusal
+   * means that it is still ours under other conditions, so it goes on from memory.
+   */
+  async #release(key: ShardKey, shard: Shard, to: Incarnation | undefined): Promise<boolean> {
+    const { store } = this.#ports;
+    shard.isFrozen = true;
+    await this.#chunkOf(shard).writeSettled();
+    const { epoch } = shard;
+    const checkpoint = shard.checkpoint();
+    const outcome = await this.#untilStored(
+      () => store.release(shard.shard, { owner: this.incarnation, epoch, to, checkpoint }),
+      this.#ending.signal,
+    );
+    if (outcome === undefined) return false;
+    const isReleased = outcome.kind === 'done' || (outcome.lease !== undefined && outcome.lease.epoch > epoch);
+    if (!isReleased) {
+      shard.isFrozen = false;
+      this.#leaseBell.ring();
+      return false;
+    }
+    this.#held.delete(key);
+    this.#letGo.set(key, epoch);
+    this.#announced.delete(key);
+    this.#chunkOf(shard).remove(shard);
+    await shard.close();
+    return true;
+  }
+
+  // Drain
+
+  /** Hands everything over within the stop timeout; what has no target by then is released to nobody, its session kept. */
+  async #drain(startedMs: number): Promise<void> {
+    const { store, clock } = this.#ports;
+    const deadlineMs = startedMs + Math.max(0, this.#options.stopTimeoutMs - releaseReserveMs);
+    this.#isDraining = true;
+    this.#logger.info({ shards: this.#held.size }, 'worker.draining');
+    for (const { deadline } of this.#poised.values()) deadline.abort();
+    await this.#untilStored(() => store.markDraining(this.incarnation), this.#ending.signal);
+    this.#coordinator?.tickSoon();
+    let lastAskMs = Number.NEGATIVE_INFINITY;
+    while (this.#held.size > 0 && !this.#ending.signal.aborted && clock.monotonicMs() < deadlineMs) {
+      if (clock.monotonicMs() - lastAskMs >= 1000) {
+        lastAskMs = clock.monotonicMs();
+        if (!(await this.#askForTargets())) break;
+      }
+      await clock.sleep(20, this.#ending.signal);
+    }
+    // Aborted by the loops' owner only when fenced or stopped: then there is nothing left to release.
+    if (this.#ending.signal.aborted) return;
+    await Promise.all(this.#handoffs.values());
+    if (this.#held.size > 0) this.#logger.warn({ shards: [...this.#held.keys()] }, 'worker.released_to_nobody');
+    await Promise.all([...this.#held].map(([key, shard]) => this.#release(key, shard, undefined)));
+    await this.#tellCoordinator();
+  }
+
+  /** Makes the coordinator plan now. `false` when no other worker could take anything: waiting would be in vain. */
+  async #askForTargets(): Promise<boolean> {
+    if (ownShardIds(this.#options.sharding) !== undefined) return false;
+    try {
+      const workers = await this.#ports.store.listWorkers();
+      const others = workers.filter((worker) => worker.incarnation !== this.incarnation && worker.assignable);
+      if (others.length === 0) return false;
+      await this.#tellCoordinator(others);
+    } catch (error) {
+      if (!(error instanceof StoreUnavailable)) throw error;
+      this.#logger.warn({ error: messageOf(error) }, 'worker.cannot_ask_for_targets');
+    }
+    return true;
+  }
+
+  async #tellCoordinator(among?: readonly WorkerRecord[]): Promise<void> {
+    const { store } = this.#ports;
+    try {
+      const role = await store.readRole();
+      const workers = among ?? (await store.listWorkers());
+      const holder = workers.find(({ incarnation }) => incarnation === role?.holder);
+      for (const worker of holder === undefined ? workers : [holder]) {
+        if (worker.incarnation !== this.incarnation) await this.#sendTo(worker.controlQueueUrl, { kind: 'tick' });
+      }
+    } catch (error) {
+      if (!(error instanceof StoreUnavailable)) throw error;
+      this.#logger.warn({ error: messageOf(error) }, 'worker.cannot_tell_coordinator');
+    }
+  }
+
+  // Control queue
+
+  async #readControlQueue(url: string, signal: AbortSignal): Promise<void> {
+    const { control, clock } = this.#ports;
+    while (!signal.aborted) {
+      try {
+        const messages = await control.receive(url, { waitMs: controlWaitMs, signal });
+        this.#controlAnsweredMs = clock.monotonicMs();
+        for (const message of messages) await this.#obey(message);
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#logger.warn({ error: messageOf(error) }, 'control_queue.unreadable');
+        await clock.sleep(1000, signal);
+      }
+    }
+  }
+
+  async #obey(message: ControlMessage): Promise<void> {
+    switch (message.kind) {
+      case 'nudge':
+        await this.#readLeases(message.shards);
+        break;
+      case 'poised':
+        this.#announced.set(message.shard, { incarnation: message.incarnation, epoch: message.epoch });
+        this.#announcementWaits.get(message.shard)?.abort();
+        if (!this.#handoffs.has(message.shard)) await this.#readLeases([message.shard]);
+        break;
+      case 'fenced':
+        if (message.incarnation === this.incarnation) this.#onFenced(message.by);
+        break;
+      case 'tick':
+        this.#coordinator?.tickSoon();
+        break;
+    }
+  }
+
+  async #readLeases(keys: readonly ShardKey[]): Promise<void> {
+    try {
+      this.#applyLeases(await this.#ports.store.readLeases(keys.map(parseShardKey)));
+    } catch (error) {
+      if (!(error instanceof StoreUnavailable)) throw error;
+      this.#logger.warn({ error: messageOf(error) }, 'worker.leases_unreadable');
+      this.#leaseBell.ring();
+    }
+  }
+
+  async #message(to: Incarnation, message: ControlMessage): Promise<void> {
+    try {
+      if (!this.#controlQueues.has(to)) {
+        for (const worker of await this.#ports.store.listWorkers()) {
+          this.#controlQueues.set(worker.incarnation, worker.controlQueueUrl);
+        }
+      }
+      const url = this.#controlQueues.get(to);
+      if (url !== undefined) await this.#sendTo(url, message);
+    } catch (error) {
+      if (!(error instanceof StoreUnavailable)) throw error;
+      this.#logger.warn({ to, message: message.kind, error: messageOf(error) }, 'control_queue.address_unknown');
+    }
+  }
+
+  async #sendTo(url: string, message: ControlMessage): Promise<void> {
+    // Whoever misses it reads its leases within a few seconds.
+    await this.#ports.control.send(url, message).catch((error: unknown) => {
+      this.#logger.warn({ queue: url, message: message.kind, error: messageOf(error) }, 'control_queue.not_sent');
+    });
+  }
+
+  // Backpressure and figures
+
+  /** Pauses all sockets while too much waits for SQS; a pause that lasts becomes a disconnect, and a RESUME later. */
+  async #watchBuffers(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#ports;
+    let pausedSinceMs: number | undefined;
+    while (!signal.aborted) {
+      await clock.sleep(backpressureCheckMs, signal);
+      let bytes = 0;
+      for (const shard of this.#held.values()) bytes += shard.bufferedBytes;
+      if (pausedSinceMs === undefined && bytes > maxBufferedBytes) {
+        pausedSinceMs = clock.monotonicMs();
+        this.#logger.error({ bytes }, 'worker.reading_paused');
+        for (const shard of this.#held.values()) shard.pauseReading();
+      } else if (pausedSinceMs !== undefined && bytes < maxBufferedBytes / 2) {
+        pausedSinceMs = undefined;
+        this.#logger.info({ bytes }, 'worker.reading_resumed');
+        for (const shard of this.#held.values()) shard.resumeReading();
+      } else if (pausedSinceMs !== undefined && clock.monotonicMs() - pausedSinceMs > maxPausedMs) {
+        pausedSinceMs = clock.monotonicMs();
+        for (const shard of this.#held.values()) shard.reconnect('paused for too long');
+      }
+    }
+  }
+
+  async #report(signal: AbortSignal): Promise<void> {
+    const { store, clock } = this.#ports;
+    while (!signal.aborted) {
+      try {
+        await store.writeReport(this.report());
+      } catch (error) {
+        this.#logger.debug({ error: messageOf(error) }, 'worker.report_not_written');
+      }
+      await clock.sleep(reportEveryMs, signal);
+    }
+  }
+
+  /** Figures of this worker and its shards since the last call. */
+  report(): WorkerReport {
+    const { cpuPercent, memoryMb } = this.#ports.usage();
+    const shards = this.shards.map((shard) => shard.report());
+    return {
+      incarnation: this.incarnation,
+      workerId: this.#options.workerId,
+      cpuPercent,
+      memoryMb,
+      eventsPerSecond: shards.reduce((sum, shard) => sum + shard.eventsPerSecond, 0),
+      coordinator: this.#coordinator?.hasRole ?? false,
+      shards,
+    };
+  }
+
+  // Waiting
+
+  /** Repeats `request` until the table answers; `undefined` when `signal` aborts first. */
+  async #untilStored<T>(request: () => Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+    while (!signal.aborted) {
+      try {
+        return await request();
+      } catch (error) {
+        if (!(error instanceof StoreUnavailable)) throw error;
+        this.#logger.warn({ error: messageOf(error) }, 'worker.store_unreachable');
+        await this.#ports.clock.sleep(250, signal);
+      }
+    }
+    return undefined;
+  }
+
+  async #untilAborted(signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return;
+    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+  }
+}
+
+/** The shards of a worker that looks after its own list; `undefined` for a worker of a fleet. */
+export function ownShardIds(sharding: ShardMode): readonly number[] | undefined {
+  switch (sharding.mode) {
+    case 'single':
+      return [0];
+    case 'explicit':
+      return sharding.shardIds;
+    case 'fleet':
+      return undefined;
+  }
+}

@@ -1,0 +1,46 @@
+import type { CoordinatorRole, Incarnation, WorkerRecord } from './model.ts';
+
+/** Time the next in order has for itself before the one after it may try. */
+export const successionStepMs = 1000;
+
+/** The order of succession: the original coordinator first, then by age in the fleet; the draining and the dead are left out. */
+export function successionOrder(workers: readonly WorkerRecord[], dead: ReadonlySet<Incarnation>): WorkerRecord[] {
+  return workers
+    .filter((worker) => worker.assignable && !worker.draining && !dead.has(worker.incarnation))
+    .sort(
+      (one, other) =>
+        Number(other.originalCoordinator) - Number(one.originalCoordinator) || one.joinNumber - other.joinNumber,
+    );
+}
+
+export interface RoleView {
+  readonly me: Incarnation;
+  readonly role: CoordinatorRole | undefined;
+  readonly order: readonly WorkerRecord[];
+  /** How long the role has been without a living holder, by this observer's clock; `undefined` while it has one. */
+  readonly vacantForMs: number | undefined;
+}
+
+export type RoleDecision =
+  | { readonly kind: 'hold' }
+  | { readonly kind: 'take' }
+  /** Give the role to `to`, or to whoever comes first when there is none. */
+  | { readonly kind: 'yield'; readonly to: Incarnation | undefined }
+  | { readonly kind: 'wait' };
+
+/**
+ * What this worker should do about the coordinator's role. The holder keeps it unless it drains, or unless the
+ * original coordinator is back: that one gets it at the end of a tick. A vacant role is for the first in order, and
+ * {@link successionStepMs} later for the next; the conditional write decides.
+ */
+export function decideRole({ me, role, order, vacantForMs }: RoleView): RoleDecision {
+  const rank = order.findIndex((worker) => worker.incarnation === me);
+  if (role?.holder === me) {
+    if (rank === -1) return { kind: 'yield', to: order[0]?.incarnation };
+    const first = order[0];
+    if (rank > 0 && first?.originalCoordinator) return { kind: 'yield', to: first.incarnation };
+    return { kind: 'hold' };
+  }
+  if (rank === -1 || vacantForMs === undefined || vacantForMs < rank * successionStepMs) return { kind: 'wait' };
+  return { kind: 'take' };
+}
