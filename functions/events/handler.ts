@@ -1,9 +1,10 @@
+import { API } from '@discordjs/core';
 import { createDynamoDBDocumentClient, createSqsClient } from '../../shared/aws-clients.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { readFunctionsConfig } from '../../shared/config.ts';
+import { createDiscordRest } from '../../shared/discord-rest.ts';
 import { systemRandom } from '../../shared/random.ts';
 import { handlerFiles } from '../handlers.generated.ts';
-import { createDiscordApi } from '../kit/discord-api.ts';
 import { createLambdaLogger } from '../kit/lambda-logger.ts';
 import { createRegistry } from '../kit/registry.ts';
 import { DynamoDBDeliveryMarks } from './dynamodb-delivery-marks.ts';
@@ -18,7 +19,7 @@ export const handler = createEventsHandler({
   registry: createRegistry(handlerFiles),
   deadLetters: new SqsDeadLetters(createSqsClient('general'), config.eventsDlq),
   marks: new DynamoDBDeliveryMarks(documents, config.directoryTable, systemClock),
-  api: createDiscordApi(config),
+  api: new API(createDiscordRest(config)),
   table: { name: config.directoryTable, documents },
   clock: systemClock,
   random: systemRandom,

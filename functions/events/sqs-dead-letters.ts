@@ -1,6 +1,7 @@
-import { GetQueueUrlCommand, type SQSClient, SendMessageCommand } from '@aws-sdk/client-sqs';
+import { type SQSClient, SendMessageCommand } from '@aws-sdk/client-sqs';
 import { eventsAttribute } from '../../shared/envelope.ts';
 import { BatonError, messageOf } from '../../shared/errors.ts';
+import { resolveQueueUrl } from '../../shared/provision.ts';
 import type { DeadLetterMessage, DeadLetterQueue } from './dead-letter.ts';
 
 /** The dead-letter queue of events, a FIFO queue given by name or URL. */
@@ -12,7 +13,6 @@ export class SqsDeadLetters implements DeadLetterQueue {
   constructor(client: SQSClient, queue: string) {
     this.#client = client;
     this.#queue = queue;
-    this.#url = queue.includes('://') ? queue : undefined;
   }
 
   /** @throws {BatonError} `QUEUE_UNREACHABLE` when SQS refuses the message or gives no answer. */
@@ -22,9 +22,10 @@ export class SqsDeadLetters implements DeadLetterQueue {
     );
     const events = message.events && { [eventsAttribute]: { DataType: 'Binary', BinaryValue: message.events } };
     try {
+      this.#url ??= await resolveQueueUrl(this.#queue, this.#client);
       await this.#client.send(
         new SendMessageCommand({
-          QueueUrl: await this.#queueUrl(),
+          QueueUrl: this.#url,
           MessageBody: message.body,
           MessageGroupId: message.groupId,
           MessageDeduplicationId: message.deduplicationId,
@@ -36,13 +37,5 @@ export class SqsDeadLetters implements DeadLetterQueue {
         cause: error,
       });
     }
-  }
-
-  async #queueUrl(): Promise<string> {
-    if (this.#url === undefined) {
-      const { QueueUrl } = await this.#client.send(new GetQueueUrlCommand({ QueueName: this.#queue }));
-      this.#url = QueueUrl as string;
-    }
-    return this.#url;
   }
 }

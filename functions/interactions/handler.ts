@@ -1,0 +1,25 @@
+import { API } from '@discordjs/core';
+import { createDynamoDBDocumentClient } from '../../shared/aws-clients.ts';
+import { systemClock } from '../../shared/clock.ts';
+import { readFunctionsConfig } from '../../shared/config.ts';
+import { createDiscordRest } from '../../shared/discord-rest.ts';
+import { systemRandom } from '../../shared/random.ts';
+import { handlerFiles } from '../handlers.generated.ts';
+import { createLambdaLogger } from '../kit/lambda-logger.ts';
+import { createRegistry } from '../kit/registry.ts';
+import { InteractionClaims } from './interaction-claims.ts';
+import { createInteractionsHandler } from './interactions-handler.ts';
+
+const config = readFunctionsConfig(process.env);
+const documents = createDynamoDBDocumentClient('general');
+
+/** Lambda entry of the interactions queue. A bad variable ends the start of the function with one line that names it. */
+export const handler = createInteractionsHandler({
+  registry: createRegistry(handlerFiles),
+  claims: new InteractionClaims(documents, config.directoryTable, systemClock),
+  api: new API(createDiscordRest(config)),
+  table: { name: config.directoryTable, documents },
+  clock: systemClock,
+  random: systemRandom,
+  logger: createLambdaLogger('baton-interactions', config.logLevel),
+});
