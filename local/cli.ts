@@ -1,3 +1,4 @@
+import packageFile from '../package.json' with { type: 'json' };
 import { Command, CommanderError, type OptionValues } from 'commander';
 import { BatonError, messageOf } from '../shared/errors.ts';
 import { durationMs, wholeNumber } from './option-values.ts';
@@ -34,8 +35,7 @@ function createProgram(setExitCode: (code: number) => void): Command {
   const program = new Command('baton')
     .description('Discord gateway shards on long-lived workers, serverless behind them.')
     .exitOverride()
-    .showHelpAfterError('(add --help for usage)')
-    .configureOutput({ outputError: (text, write) => write(text) });
+    .version(packageFile.version);
 
   const command = (name: string, description: string, example: string): Command =>
     program

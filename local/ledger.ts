@@ -37,6 +37,7 @@ interface GuildAccount {
  */
 export class Ledger {
   readonly #settlingMs: number;
+  readonly #unordered: ReadonlySet<string>;
   readonly #guilds = new Map<string, GuildAccount>();
   readonly #latency = new LatencyHistogram();
   readonly #recentLatency = new LatencyHistogram();
@@ -50,9 +51,13 @@ export class Ledger {
   #unknown = 0;
   #lastDeliveryAtMs = Number.NEGATIVE_INFINITY;
 
-  /** `settlingMs`: how long an event may be under way before {@link sweep} gives it up. */
-  constructor({ settlingMs }: { settlingMs: number }) {
+  /**
+   * `settlingMs`: how long an event may be under way before {@link sweep} gives it up. `unordered`: ids of streams that
+   * promise no order, such as interactions.
+   */
+  constructor({ settlingMs, unordered = [] }: { settlingMs: number; unordered?: Iterable<string> }) {
     this.#settlingMs = settlingMs;
+    this.#unordered = new Set(unordered);
   }
 
   /** Event number `n` of a guild (from 1, without holes) left Discord. @throws {RangeError} when a number is left out. */
@@ -90,16 +95,20 @@ export class Ledger {
     }
     this.#delivered += 1;
     this.#lastDeliveryAtMs = atMs;
-    if (n < guild.highestDelivered) this.#reordered += 1;
-    else guild.highestDelivered = n;
+    if (n > guild.highestDelivered) guild.highestDelivered = n;
+    else if (!this.#unordered.has(guildId)) this.#reordered += 1;
   }
 
-  /** Event `n` cannot reach anybody, and nobody is to blame: Discord does not owe it. */
-  undeliverable(guildId: string, n: number): void {
+  /**
+   * Discord has event `n` no longer and it was not delivered so far: `undeliverable` when Discord itself ended the
+   * session, `lost` when nobody came for it in time.
+   */
+  givenUp(guildId: string, n: number, how: 'undeliverable' | 'lost'): void {
     const guild = this.#account(guildId);
     if (!guild.pending.delete(n)) return;
-    this.#undeliverable += 1;
-    guild.givenUp.set(n, 'undeliverable');
+    if (how === 'lost') this.#lost += 1;
+    else this.#undeliverable += 1;
+    guild.givenUp.set(n, how);
   }
 
   /** Gives up events that are under way for longer than the settling time. */

@@ -1,7 +1,7 @@
 import { createDynamoDBDocumentClient } from '../shared/aws-clients.ts';
 import { systemClock } from '../shared/clock.ts';
 import { readFleetConfig } from '../shared/config.ts';
-import { DynamoDBStore } from '../shared/coordination/dynamodb-store.ts';
+import { DynamoDbStore } from '../shared/coordination/dynamodb-store.ts';
 import {
   type FleetStatus,
   readFleetStatus,
@@ -28,7 +28,7 @@ export async function printStatus(part: StatusPart, { json }: { json: boolean })
   const config = readFleetConfig(process.env);
   const documents = createDynamoDBDocumentClient('general');
   try {
-    const store = new DynamoDBStore(documents, config.table);
+    const store = new DynamoDbStore(documents, config.table);
     const status = await readFleetStatus(store);
     const alive =
       part === 'shards'

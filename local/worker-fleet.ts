@@ -154,6 +154,8 @@ export class WorkerSlot {
     this.#usageAtMs = startedAtMs;
     const child = fork(new URL('./worker-process.ts', import.meta.url), [], {
       env: { ...process.env, ...this.#options.environment, ...environment, BATON_WORKER_ID: this.workerId },
+      // Ctrl-C reaches the whole process group, and a worker must not drain before the traffic has been settled.
+      detached: true,
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     this.#child = child;

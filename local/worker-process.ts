@@ -11,9 +11,6 @@ const reportEveryMs = 1000;
 /** One gateway worker as the child of a local fleet: it lives no longer than its parent, however that ends. */
 async function main(): Promise<void> {
   process.on('disconnect', () => process.exit(1));
-  // Ctrl-C reaches the whole process group; the parent says when to drain.
-  process.on('SIGINT', () => {});
-  process.on('SIGHUP', () => {});
   const reporting = setInterval(sendUsage, reportEveryMs);
   const code = await runWorker(process.env);
   clearInterval(reporting);

@@ -76,13 +76,26 @@ describe('Ledger', () => {
 
   test('what Discord does not owe is not lost, and counts as delivered when it comes after all', () => {
     const ledger = ledgerWith(2);
-    ledger.undeliverable('g', 1);
-    ledger.undeliverable('g', 2);
-    ledger.undeliverable('g', 2);
+    ledger.givenUp('g', 1, 'undeliverable');
+    ledger.givenUp('g', 2, 'undeliverable');
+    ledger.givenUp('g', 2, 'undeliverable');
     ledger.delivered('g', 2, 9, fenced);
-    ledger.undeliverable('g', 2);
+    ledger.givenUp('g', 2, 'undeliverable');
     ledger.close();
     expect(ledger.totals).toMatchObject({ delivered: 1, undeliverable: 1, lost: 0, duplicated: 0 });
+  });
+
+  test('what nobody came for in time is lost at once', () => {
+    const ledger = ledgerWith(2);
+    ledger.givenUp('g', 1, 'lost');
+    expect(ledger.totals).toMatchObject({ lost: 1, pending: 1, undeliverable: 0 });
+  });
+
+  test('a stream without a promised order is not reordered', () => {
+    const ledger = new Ledger({ settlingMs: 1000, unordered: ['interactions'] });
+    for (const n of [1, 2]) ledger.emitted('interactions', n, 0);
+    for (const n of [2, 1]) ledger.delivered('interactions', n, 1, fenced);
+    expect(ledger.totals).toMatchObject({ delivered: 2, reordered: 0 });
   });
 
   test('a delivery of nothing that was emitted is unknown', () => {
