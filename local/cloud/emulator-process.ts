@@ -47,7 +47,7 @@ export class EmulatorProcess {
         logger.warn({ emulator: name, line }, 'the emulator wrote to stderr');
       });
     }
-    const ended = describeEnd(name, child, errorLines);
+    const ended = describeEnd(child, errorLines);
     const timeout = new AbortController();
     try {
       const message = await Promise.race([
@@ -58,8 +58,9 @@ export class EmulatorProcess {
           .then((): EmulatorMessage => ({ kind: 'failed', reason: `not ready after ${startWithinMs} ms` })),
       ]);
       if (message.kind === 'failed') {
-        const at = dataDirectory === undefined ? '' : ` on ${dataDirectory}`;
-        throw new BatonError('EMULATOR_FAILED', `the ${name} did not start${at}: ${message.reason}`);
+        const hint =
+          dataDirectory === undefined ? '' : `; is ${dataDirectory} in use by another process, or not writable?`;
+        throw new BatonError('EMULATOR_FAILED', `the ${name} did not start: ${message.reason}${hint}`);
       }
       return new EmulatorProcess(child, message.port, ended, options);
     } catch (error) {
@@ -70,14 +71,19 @@ export class EmulatorProcess {
     }
   }
 
-  private constructor(child: ChildProcess, port: number, ended: Promise<string>, { logger, clock }: EmulatorOptions) {
+  private constructor(
+    child: ChildProcess,
+    port: number,
+    ended: Promise<string>,
+    { name, logger, clock }: EmulatorOptions,
+  ) {
     this.#child = child;
     this.#clock = clock;
     this.url = `http://127.0.0.1:${port}`;
     this.failed = new Promise((_resolve, reject) => {
       void ended.then((words) => {
         if (this.#stopping) return;
-        const error = new BatonError('EMULATOR_FAILED', `${words}; what it held in memory is lost, start again`);
+        const error = new BatonError('EMULATOR_FAILED', `the ${name} died: ${words}`);
         logger.error({ err: error }, 'an emulator died');
         reject(error);
       });
@@ -100,12 +106,12 @@ export class EmulatorProcess {
   }
 }
 
-async function describeEnd(name: string, child: ChildProcess, errorLines: readonly string[]): Promise<string> {
+async function describeEnd(child: ChildProcess, errorLines: readonly string[]): Promise<string> {
   const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) => {
     child.once('close', (code, signal) => resolve([code, signal]));
     child.once('error', () => resolve([null, null]));
   });
   const end = signal === null ? `code ${code}` : signal;
   const said = errorLines.find((line) => /\b\w*Error\b/.test(line)) ?? errorLines.at(-1);
-  return `the ${name} ended with ${end}${said === undefined ? '' : `: ${said.trim()}`}`;
+  return `it ended with ${end}${said === undefined ? '' : `: ${said.trim()}`}`;
 }
