@@ -25,9 +25,9 @@ const zero = 0x30;
 const nine = 0x39;
 
 /**
- * Finds `op`, `s` and `t` of a gateway frame, whatever the order of its keys, without looking into `d` when they come first.
+ * Finds `op`, `s` and `t` of a gateway frame, whatever the order of its keys; of a dispatch as Discord writes it, `d` is not touched.
  * `undefined`: the bytes are no frame (not an object, no whole-number `op`, `s` or `t` of a wrong type, or cut off).
- * `d` itself is skipped, not validated.
+ * What is inside `d` is not validated, so a dispatch cut off exactly behind two closing braces passes.
  */
 export function scanHeader(frame: Buffer): FrameHeader | undefined {
   return scanDispatchInUsualOrder(frame) ?? scanTopLevel(frame);
@@ -143,31 +143,26 @@ function knownType(frame: Buffer, start: number, end: number, hash: number): str
 
 function scanTopLevel(frame: Buffer): FrameHeader | undefined {
   const cursor = new JsonCursor(frame);
-  if (!cursor.endsWithBrace() || !cursor.enterObject()) return undefined;
+  if (!cursor.enterObject()) return undefined;
   let op: unknown;
   let seq: unknown = null;
   let type: unknown = null;
-  let missing = 3;
   for (let key = cursor.nextKey(); key !== undefined; key = cursor.nextKey()) {
     switch (key) {
       case 'op':
         op = cursor.readScalar();
-        missing--;
         break;
       case 's':
         seq = cursor.readScalar();
-        missing--;
         break;
       case 't':
         type = cursor.readScalar();
-        missing--;
         break;
       default:
         cursor.skipValue();
     }
-    if (missing === 0) break;
   }
-  if (cursor.failed || !isWholeNumber(op)) return undefined;
+  if (!cursor.isAtEnd() || !isWholeNumber(op)) return undefined;
   if (seq !== null && !isWholeNumber(seq)) return undefined;
   if (type !== null && typeof type !== 'string') return undefined;
   return { op, seq, type };
@@ -191,11 +186,10 @@ class JsonCursor {
     this.#bytes = bytes;
   }
 
-  /** Whether the last byte that is not white space closes an object. */
-  endsWithBrace(): boolean {
-    let end = this.#bytes.length - 1;
-    while (end > 0 && isSpace(this.#bytes[end] as number)) end--;
-    return this.#bytes[end] === closeBrace;
+  /** Whether everything fitted and nothing but white space is left. */
+  isAtEnd(): boolean {
+    this.#skipSpace();
+    return !this.failed && this.#at === this.#bytes.length;
   }
 
   enterObject(): boolean {
