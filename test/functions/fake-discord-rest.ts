@@ -23,7 +23,11 @@ export async function startFakeDiscordRest(): Promise<FakeDiscordRest> {
   const answer = async (request: IncomingMessage, response: ServerResponse) => {
     const text = Buffer.concat(await request.toArray()).toString();
     const { method = '', url = '' } = request;
-    requests.push({ method, path: decodeURIComponent(url), body: text === '' ? undefined : (JSON.parse(text) as unknown) });
+    requests.push({
+      method,
+      path: decodeURIComponent(url),
+      body: text === '' ? undefined : (JSON.parse(text) as unknown),
+    });
     const refusal = refusals.shift();
     if (!refusal && /\/callback(\?|$)/.test(url)) {
       response.writeHead(204).end();
