@@ -145,6 +145,11 @@ class EnvironmentReader {
     return this.optional(name, variable) ?? fallback;
   }
 
+  /** What stands there, right or wrong; empty when it is unset. */
+  raw(name: string): string {
+    return (this.#env[name] ?? '').trim();
+  }
+
   /** A value that no message may show. */
   secret(name: string, variable: Variable<string>): string {
     const value = this.#env[name]?.trim();
@@ -283,8 +288,15 @@ function readSharding(
       read.require(ids === undefined, 'BATON_SHARD_IDS must be unset when BATON_SHARD_MODE is single');
       return { mode };
     case 'explicit': {
-      read.require(total !== 'auto', 'BATON_TOTAL_SHARDS must be a number when BATON_SHARD_MODE is explicit');
-      read.require(ids !== undefined, 'BATON_SHARD_IDS is missing: BATON_SHARD_MODE is explicit');
+      // A value that is wrong has been complained about already.
+      read.require(
+        total !== 'auto' || !['', 'auto'].includes(read.raw('BATON_TOTAL_SHARDS')),
+        'BATON_TOTAL_SHARDS must be a number when BATON_SHARD_MODE is explicit',
+      );
+      read.require(
+        ids !== undefined || read.raw('BATON_SHARD_IDS') !== '',
+        'BATON_SHARD_IDS is missing: it must be shard ids such as 0,4-7 when BATON_SHARD_MODE is explicit',
+      );
       const totalCount = total === 'auto' ? 1 : total;
       const outside = total === 'auto' ? undefined : ids?.find((id) => id >= totalCount);
       read.require(

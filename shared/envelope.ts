@@ -24,9 +24,14 @@ const maxDecodedBytes = 64 * 1024 * 1024;
 
 const seq = z.int().nonnegative();
 
+/** `[shard_id, num_shards]` */
+const shard = z
+  .tuple([z.int().nonnegative(), z.int().positive()])
+  .refine(([shardId, shardCount]) => shardId < shardCount, 'shard_id must be below num_shards');
+
 const headerSchema = z.object({
   v: z.literal(1),
-  shard: z.tuple([z.int().nonnegative(), z.int().positive()]),
+  shard,
   epoch: seq,
   session: z.string().min(1).max(256),
   after: seq,
@@ -78,7 +83,7 @@ export function encodeFrames(frames: readonly Buffer[], encoding: EnvelopeEncodi
   const lines: Buffer[] = [];
   for (const frame of frames) {
     if (lines.length > 0) lines.push(newline);
-    lines.push(frame);
+    lines.push(frame.includes(newlineByte) ? withoutNewlines(frame) : frame);
   }
   const plain = Buffer.concat(lines);
   switch (encoding) {
@@ -92,7 +97,13 @@ export function encodeFrames(frames: readonly Buffer[], encoding: EnvelopeEncodi
   }
 }
 
-const newline = Buffer.from('\n');
+const newlineByte = 0x0a;
+const newline = Buffer.from([newlineByte]);
+
+/** Inside JSON a bare newline is white space between tokens, never part of a string; here it would end the frame. */
+function withoutNewlines(frame: Buffer): Buffer {
+  return Buffer.from(frame.map((byte) => (byte === newlineByte ? 0x20 : byte)));
+}
 
 /** Bytes that a message counts for SQS: body, attribute name, type and value. */
 export function messageBytes(body: string, value: Buffer): number {
@@ -157,7 +168,7 @@ function decodeFrames(events: Buffer, encoding: EnvelopeEncoding): Buffer {
 
 const interactionEnvelopeSchema = z.object({
   v: z.literal(1),
-  shard: z.tuple([z.int().nonnegative(), z.int().positive()]),
+  shard,
   epoch: seq,
   session: z.string().min(1).max(256),
   seq,
