@@ -99,7 +99,7 @@ test.each([
   },
   { env: { BATON_MAX_SHARDS: ' 20 ' }, expected: { maxShards: 20 } },
 ])('$env is understood', ({ env, expected }) => {
-  expect(readWorkerConfig({ ...least, ...env } as Record<string, string>)).toMatchObject(expected);
+  expect(readWorkerConfig({ ...least, ...env })).toMatchObject(expected);
 });
 
 describe('a wrong value', () => {
