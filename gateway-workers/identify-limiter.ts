@@ -13,7 +13,7 @@ import { type CoordinationStore, StoreUnavailable } from '../shared/coordination
 import { messageOf } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
 import type { ShardAddress } from '../shared/sharding.ts';
-import type { IdentifyGate, IdentifyPermit } from './gateway/connection.ts';
+import type { IdentifyGate, IdentifyPermit } from './gateway/gateway-session.ts';
 
 export interface IdentifyLimiterOptions {
   readonly store: CoordinationStore;

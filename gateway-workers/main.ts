@@ -6,7 +6,7 @@ import { readWorkerConfig, type WorkerConfig } from '../shared/config.ts';
 import { DynamoDbStore } from '../shared/coordination/dynamodb-store.ts';
 import { createDiscordRest } from '../shared/discord-rest.ts';
 import { BatonError, messageOf } from '../shared/errors.ts';
-import manifest from '../shared/handler-manifest.generated.json' with { type: 'json' };
+import { handlerManifest as manifest } from '../shared/handler-manifest.generated.ts';
 import type { Logger } from '../shared/logger.ts';
 import { resolveQueueUrl } from '../shared/provision.ts';
 import { systemRandom } from '../shared/random.ts';

@@ -41,6 +41,8 @@ export interface FlushCycleOptions {
 
 /** Envelopes in one SendMessageBatch. */
 const maxBatchEntries = 10;
+/** Pause between two attempts to confirm while the table does not answer. */
+const confirmRetryMs = 200;
 /** A gap this long between two cycles means that the process itself slept: the count of an outage starts anew. */
 const tickGapMs = 5000;
 
@@ -121,6 +123,8 @@ export class FlushCycle {
       if (nowMs >= deadlineMs) return false;
       this.writeSoon();
       await this.#nextWrite(deadlineMs - nowMs, signal);
+      // A table that refuses connections answers in no time; asking again at once would keep a core busy.
+      if (this.#failingSinceMs !== undefined) await clock.sleep(confirmRetryMs, signal);
     }
     return false;
   }

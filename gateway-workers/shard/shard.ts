@@ -14,14 +14,14 @@ import { type BatonError, messageOf } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/logger.ts';
 import type { Random } from '../../shared/random.ts';
 import { type ShardAddress, shardKey } from '../../shared/sharding.ts';
-import {
-  GatewayConnection,
-  type GatewayListener,
-  type GatewaySession,
-  type IdentifyGate,
-  type ReadyFacts,
-  type StateChange,
-} from '../gateway/connection.ts';
+import { GatewayConnection } from '../gateway/connection.ts';
+import type {
+  GatewayListener,
+  GatewaySession,
+  IdentifyGate,
+  ReadyFacts,
+  StateChange,
+} from '../gateway/gateway-session.ts';
 import { scanGuildFields } from '../gateway/frame-scan.ts';
 import type { InteractionsSender } from '../publishing/events-sender.ts';
 import type { PublishingShard } from '../publishing/flush-cycle.ts';
@@ -196,10 +196,6 @@ export class Shard implements PublishingShard, GatewayListener {
 
   checkpointEntry(): CheckpointEntry {
     return { epoch: this.epoch, ...this.checkpoint() };
-  }
-
-  published({ frames }: { frames: number }): void {
-    this.#published += frames;
   }
 
   pauseReading(): void {

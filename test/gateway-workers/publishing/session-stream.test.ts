@@ -1,0 +1,209 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { KeptFrame } from '../../../gateway-workers/publishing/pack.ts';
+import { type Doubt, SessionStream } from '../../../gateway-workers/publishing/session-stream.ts';
+import type { Checkpoint } from '../../../shared/coordination/model.ts';
+
+const now = { wallClockMs: 1_790_000_000_000, monotonicMs: 5000 };
+
+function frame(seq: number, type = 'MESSAGE_CREATE', size = 40): KeptFrame {
+  return {
+    seq,
+    type,
+    bytes: Buffer.from(`{"t":"${type}","s":${seq},"op":0,"d":"${'x'.repeat(size)}"}`),
+    replayed: false,
+  };
+}
+
+function openStream(options: { from?: Checkpoint; wanted?: string[]; oversized?: KeptFrame[] } = {}): SessionStream {
+  const wanted = new Set(options.wanted ?? ['MESSAGE_CREATE']);
+  return new SessionStream({
+    session: 'a'.repeat(32),
+    from: options.from,
+    isWanted: (type) => wanted.has(type),
+    encoding: 'none',
+    onOversized: (oversized) => options.oversized?.push(oversized),
+  });
+}
+
+function seqs(doubt: Doubt | undefined): number[] {
+  return (doubt?.packed?.frames ?? []).map(({ seq }) => seq);
+}
+
+describe('a stream', () => {
+  test('acknowledges filtered frames at once and holds what waits for SQS', () => {
+    const stream = openStream();
+    stream.accept(frame(1, 'READY'));
+    stream.accept(frame(2, 'TYPING_START'));
+    expect(stream.checkpoint()).toMatchObject({ acknowledgedSeq: 2, publishedSeq: 0 });
+    stream.accept(frame(3));
+    stream.accept(frame(4, 'TYPING_START'));
+    expect(stream.checkpoint()).toMatchObject({ acknowledgedSeq: 2 });
+    const doubt = stream.cut(now) as Doubt;
+    stream.acknowledge(doubt);
+    expect(stream.checkpoint()).toEqual({ session: stream.session, acknowledgedSeq: 4, publishedSeq: 3 });
+  });
+
+  test('cuts one range at a time, and chains it to the one before', () => {
+    const stream = openStream();
+    for (const seq of [2, 3]) stream.accept(frame(seq));
+    const first = stream.cut(now) as Doubt;
+    stream.accept(frame(4));
+    expect(stream.cut(now)).toBe(first);
+    expect(first).toMatchObject({ first: 2, last: 3, after: 0 });
+    stream.acknowledge(first);
+    expect(stream.cut(now)).toMatchObject({ first: 4, last: 4, after: 3 });
+  });
+
+  test('never passes an event that another place must have first', () => {
+    const stream = openStream();
+    stream.accept(frame(2));
+    stream.hold(3);
+    stream.accept(frame(3, 'INTERACTION_CREATE'));
+    stream.accept(frame(4));
+    const doubt = stream.cut(now) as Doubt;
+    stream.acknowledge(doubt);
+    expect(stream.checkpoint()).toMatchObject({ acknowledgedSeq: 2, publishedSeq: 4 });
+    stream.letPass(3);
+    expect(stream.checkpoint()).toMatchObject({ acknowledgedSeq: 4 });
+  });
+
+  test('rebuilds the inherited range with the same boundaries, before anything else', () => {
+    const inDoubt = { first: 12, last: 15, firstAttemptAtMs: 1 };
+    const stream = openStream({ from: { session: 'x', acknowledgedSeq: 11, publishedSeq: 10, inDoubt } });
+    for (const seq of [12, 13, 14, 15]) {
+      stream.accept(frame(seq, seq === 13 ? 'TYPING_START' : 'MESSAGE_CREATE'));
+      expect(stream.doubt?.packed).toBeUndefined();
+    }
+    stream.accept(frame(16));
+    expect(stream.doubt).toMatchObject({ first: 12, last: 15, after: 10, firstAttemptAtMs: 1 });
+    expect(seqs(stream.doubt)).toEqual([12, 14, 15]);
+    stream.acknowledge(stream.doubt as Doubt);
+    expect(stream.cut(now)).toMatchObject({ first: 16, after: 15 });
+  });
+
+  test('sends the inherited range even when nothing of it is left, once the replay is over', () => {
+    const inDoubt = { first: 12, last: 15, firstAttemptAtMs: 1 };
+    const stream = openStream({ from: { session: 'x', acknowledgedSeq: 11, publishedSeq: 10, inDoubt }, wanted: [] });
+    stream.accept(frame(12));
+    stream.replayEnded();
+    expect(seqs(stream.doubt)).toEqual([]);
+    expect(stream.doubt?.packed?.payload.length).toBeGreaterThan(0);
+  });
+
+  test('does not send again what is in SQS, when a held event made Discord replay it', () => {
+    const stream = openStream({ from: { session: 'x', acknowledgedSeq: 4, publishedSeq: 9 } });
+    for (const seq of [5, 6, 9, 10]) stream.accept(frame(seq));
+    expect(seqs(stream.cut(now))).toEqual([10]);
+  });
+
+  test('drops a range that nobody can rebuild when Discord refuses the session, and says so', () => {
+    const inDoubt = { first: 12, last: 15, firstAttemptAtMs: 1 };
+    const stream = openStream({ from: { session: 'x', acknowledgedSeq: 11, publishedSeq: 10, inDoubt } });
+    expect(stream.end()).toEqual(inDoubt);
+    expect(stream.isDrained).toBe(true);
+  });
+
+  test('still sends what it read of a session that has ended', () => {
+    const stream = openStream();
+    stream.accept(frame(2));
+    expect(stream.end()).toBeUndefined();
+    expect(seqs(stream.cut(now))).toEqual([2]);
+    expect(stream.isDrained).toBe(false);
+  });
+
+  test('splits a refused range into single frames and puts aside the one that is refused alone', () => {
+    const oversized: KeptFrame[] = [];
+    const stream = openStream({ oversized });
+    for (const seq of [2, 3, 4]) stream.accept(frame(seq));
+    stream.refuse(stream.cut(now) as Doubt);
+    expect(seqs(stream.cut(now))).toEqual([2]);
+    stream.acknowledge(stream.doubt as Doubt);
+    expect(seqs(stream.cut(now))).toEqual([3]);
+    stream.refuse(stream.doubt as Doubt);
+    expect(oversized.map(({ seq }) => seq)).toEqual([3]);
+    expect(seqs(stream.cut(now))).toEqual([4]);
+    stream.acknowledge(stream.doubt as Doubt);
+    expect(stream.checkpoint()).toMatchObject({ acknowledgedSeq: 2, publishedSeq: 4 });
+    stream.letPass(3);
+    expect(stream.checkpoint()).toMatchObject({ acknowledgedSeq: 4 });
+  });
+
+  test('gives a frame above 256 KiB its own envelope and puts one aside that SQS cannot carry', () => {
+    const oversized: KeptFrame[] = [];
+    const stream = openStream({ oversized });
+    const noise = (seq: number, bytes: number): KeptFrame => ({
+      ...frame(seq),
+      bytes: Buffer.alloc(bytes, seq).map((_, i) => (i * 7919 * seq) % 251) as Buffer,
+    });
+    stream.accept(frame(2));
+    stream.accept(noise(3, 400_000));
+    stream.accept(frame(4));
+    expect(seqs(stream.cut(now))).toEqual([2]);
+    stream.acknowledge(stream.doubt as Doubt);
+    expect(seqs(stream.cut(now))).toEqual([3]);
+    stream.acknowledge(stream.doubt as Doubt);
+    expect(seqs(stream.cut(now))).toEqual([4]);
+    expect(oversized).toEqual([]);
+  });
+});
+
+test('whatever happens, the ranges sent cover the wanted frames in order, once, and a only grows', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.constantFrom('wanted', 'filtered', 'interaction', 'cut', 'ack', 'pass', 'restart'), {
+        maxLength: 120,
+      }),
+      (steps) => {
+        let stream = openStream();
+        let seq = 1;
+        let sent: number[] = [];
+        const log: { seq: number; type: string }[] = [];
+        const held = new Set<number>();
+        let lastAcknowledged = 0;
+        const read = (type: string) => {
+          seq += 1;
+          log.push({ seq, type });
+          if (type === 'INTERACTION_CREATE') {
+            stream.hold(seq);
+            held.add(seq);
+          }
+          stream.accept(frame(seq, type));
+        };
+        stream.accept(frame(1, 'READY'));
+        for (const step of steps) {
+          if (step === 'wanted') read('MESSAGE_CREATE');
+          else if (step === 'filtered') read('TYPING_START');
+          else if (step === 'interaction') read('INTERACTION_CREATE');
+          else if (step === 'cut') stream.cut(now);
+          else if (step === 'ack' && stream.doubt?.packed) {
+            sent = [...sent, ...seqs(stream.doubt)];
+            stream.acknowledge(stream.doubt);
+          } else if (step === 'pass') {
+            for (const one of held) stream.letPass(one);
+            held.clear();
+          } else if (step === 'restart') {
+            // Another owner goes on from the checkpoint; Discord replays what is above it.
+            const checkpoint = stream.checkpoint();
+            stream = openStream({ from: checkpoint });
+            for (const { seq: replayed, type } of log) {
+              if (replayed <= checkpoint.acknowledgedSeq) continue;
+              if (type === 'INTERACTION_CREATE') stream.hold(replayed);
+              stream.accept(frame(replayed, type));
+            }
+            stream.replayEnded();
+          }
+          const { acknowledgedSeq } = stream.checkpoint();
+          expect(acknowledgedSeq).toBeGreaterThanOrEqual(lastAcknowledged);
+          lastAcknowledged = acknowledgedSeq;
+        }
+        while (stream.cut(now)) {
+          sent = [...sent, ...seqs(stream.doubt)];
+          stream.acknowledge(stream.doubt as Doubt);
+        }
+        expect(sent).toEqual(log.filter(({ type }) => type === 'MESSAGE_CREATE').map((one) => one.seq));
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
