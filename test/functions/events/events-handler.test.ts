@@ -357,6 +357,26 @@ describe('time that runs out', () => {
     expect(finished).toEqual([5, 6]);
   });
 
+  test('does not cast doubt on what was interrupted: guilds run side by side again', async () => {
+    const { bench, started, finished } = slowBench(false);
+    const record = recordOf({
+      events: [1, 2, 3, 4, 5].flatMap((seq) => [
+        { seq, guild: 'a' },
+        { seq: seq + 10, guild: 'b' },
+      ]),
+    });
+    const second = bench.invoke([redelivered(record)]);
+    await bench.pass(27_500);
+    expect(await second).toHaveLength(1);
+    started.length = 0;
+    const third = bench.invoke([redelivered(redelivered(record))]);
+    await bench.pass();
+    expect(started).toEqual([5, 15]);
+    await bench.pass(6000);
+    expect(await third).toEqual([]);
+    expect(inOrder(finished)).toEqual([1, 2, 3, 4, 5, 11, 12, 13, 14, 15]);
+  });
+
   test('with the consumer guard, what was interrupted does not run again: it goes to the dead letters', async () => {
     const { bench, started, finished } = slowBench(true);
     const first = recordOf({ messageId: 'first', events: sixOfOneGuild });
@@ -450,6 +470,19 @@ describe('an invocation that dies', () => {
     expect(answer).toEqual([]);
     expect(bench.deadLetters.messages).toMatchObject([{ attributes: { reason: 'invocation-died', seq: '4' } }]);
     expect(ran).toEqual([5]);
+  });
+
+  test('does not condemn an event that ran beside the guilty one of another message', async () => {
+    const killer = recordOf({ messageId: 'killer', shard: [4, 64], events: [{ seq: 4, guild: 'x' }] });
+    const innocent = recordOf({ messageId: 'innocent', events: [{ seq: 5, guild: 'y' }] });
+    const { bench, ran, cure } = deadlyBench();
+    void bench.invoke([redelivered(killer), redelivered(innocent)]);
+    await bench.pass();
+    cure();
+    ran.length = 0;
+    expect(await bench.invoke([killer, innocent].map(redelivered).map(redelivered))).toEqual([]);
+    expect(ran).toEqual([4, 5]);
+    expect(bench.deadLetters.messages).toEqual([]);
   });
 
   test('gives way when a later delivery of its message is at work', async () => {
