@@ -50,7 +50,11 @@ function createProgram(setExitCode: (code: number) => void): Command {
     'run a whole fleet on this machine, on an embedded cloud',
     'baton start --shards 16 --workers 3 --chaos',
   )
-    .option('--shards <count>', 'shards of the simulated bot', wholeNumber(1, 2000), 16)
+    .option(
+      '--shards <count>',
+      'shards (default: 16, with DISCORD_TOKEN what Discord recommends)',
+      wholeNumber(1, 2000),
+    )
     .option('--workers <count>', 'worker processes', wholeNumber(1, 64), 3)
     .option('--rate <events>', 'events a second over all shards', wholeNumber(0, 100_000), 2000)
     .option('--duration <time>', 'stop after this time, such as 20s, and report', durationMs)

@@ -21,7 +21,7 @@ export interface LedgerTotals {
   readonly unknown: number;
 }
 
-/** What is known of one guild. Its events are numbered from 1 in the order Discord emitted them. */
+/** What is known of one guild. Its events are numbered in the order Discord emitted them. */
 interface GuildAccount {
   emittedUpTo: number;
   highestDelivered: number;
@@ -60,10 +60,10 @@ export class Ledger {
     this.#unordered = new Set(unordered);
   }
 
-  /** Event number `n` of a guild (from 1, without holes) left Discord. @throws {RangeError} when a number is left out. */
+  /** Event number `n` of a guild left Discord. @throws {RangeError} when numbers do not grow. */
   emitted(guildId: string, n: number, atMs: number): void {
     const guild = this.#account(guildId);
-    if (n !== guild.emittedUpTo + 1) {
+    if (n <= guild.emittedUpTo) {
       throw new RangeError(`guild ${guildId}: event ${n} was emitted after ${guild.emittedUpTo}`);
     }
     guild.emittedUpTo = n;

@@ -47,7 +47,10 @@ export interface RunReport {
   readonly shards: number;
   readonly guilds: number;
   readonly interactions?: { readonly sent: number; readonly answered: number };
+  /** Events whose handler failed for good. */
   readonly deadLetters: number;
+  /** Workers that ended by themselves and were started again. */
+  readonly crashes: number;
   readonly perWorker: readonly WorkerTally[];
   readonly chaos?: { readonly seed: number; readonly actions: readonly ChaosDone[] };
 }
@@ -72,6 +75,7 @@ export function renderReport(report: RunReport): string[] {
   if ((report.duplicatedUnfenced ?? 0) > 0) add('duplicated, unfenced', report.duplicatedUnfenced);
   if ((report.undeliverable ?? 0) > 0) add('not owed', report.undeliverable);
   if ((report.unknown ?? 0) > 0) add('never emitted', report.unknown);
+  if (report.crashes > 0) add('crashes', report.crashes);
   if (report.deadLetters > 0) add('dead letters', report.deadLetters);
   add('identifies', `${report.identifies} for ${report.shards} shards`);
   if ((report.identifyViolations ?? 0) > 0) add('identify violations', report.identifyViolations);

@@ -1,6 +1,282 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { destination, pino } from 'pino';
+import { systemClock } from '../shared/clock.ts';
+import type { Logger } from '../shared/logger.ts';
+import { randomBelow, seededRandom, systemRandom } from '../shared/random.ts';
+import { type ChaosDone, planChaos, runChaos } from './chaos.ts';
+import { ConsoleServer } from './console-server.ts';
+import { type LocalFleet, startFleet } from './fleet.ts';
+import { chaosTargets } from './fleet-chaos.ts';
+import type { FleetPhase, FleetSnapshot } from './fleet-snapshot.ts';
+import { LiveView } from './live-view.ts';
+import { isGood, type RunReport, renderReport } from './report.ts';
+import { StopSignals } from './stop-signals.ts';
+
+/** Options of `baton start` as the command line gives them. */
 export interface StartOptions {
   readonly json: boolean;
+  readonly shards?: number;
+  readonly workers: number;
+  /** Events a second over all shards. */
+  readonly rate: number;
+  /** Milliseconds of traffic; without it the run ends with Ctrl-C. */
+  readonly duration?: number;
+  readonly chaos: boolean;
+  readonly chaosSeed?: number;
+  readonly port?: number;
+  readonly data?: string;
 }
-export function start(_options: StartOptions): Promise<number> {
-  return Promise.resolve(0);
+
+/** Chaos of a run without an end is planned in stretches of this length. */
+const chaosStretchMs = 10 * 60_000;
+/** IDENTIFYs of one bucket are five seconds apart, and there are sixteen buckets; the rest is for starting processes. */
+const readyWithinMs = (shards: number): number => 45_000 + Math.ceil(shards / 16) * 5000;
+/** Without a delivery for this long, nothing is coming any more: longer than a takeover takes. */
+const silentForMs = 20_000;
+const settleWithinMs = 60_000;
+/** A drain takes its stop timeout at most. */
+const drainWithinMs = 15_000;
+const redrawEveryMs = 500;
+const lostEventsShown = 20;
+
+/**
+ * Runs a fleet until `--duration` is over or somebody presses Ctrl-C; then it settles, drains and reports.
+ * Resolves to the exit code: 0 when nothing was lost, doubled or reordered.
+ * @throws {BatonError} when a part does not start.
+ */
+export async function start(options: StartOptions): Promise<number> {
+  const stopSignals = new StopSignals(() => systemClock.monotonicMs());
+  stopSignals.listen();
+  // With --json the report alone goes to stdout.
+  const output = options.json ? process.stderr : process.stdout;
+  const view = new LiveView(output);
+  let run: StartRun | undefined;
+  let phase: FleetPhase = 'starting';
+  const server = await ConsoleServer.start(options.port, () => run?.snapshot() ?? emptySnapshot(phase));
+  try {
+    view.note(`Console: ${server.url}`);
+    const logDirectory = join(process.cwd(), '.baton', 'logs');
+    const fleet = await startFleet({
+      environment: process.env,
+      shards: options.shards,
+      workers: options.workers,
+      dataDirectory: options.data,
+      logDirectory,
+      clock: systemClock,
+      random: systemRandom,
+      logger: fileLogger(logDirectory),
+    });
+    try {
+      run = new StartRun(options, fleet, view, stopSignals);
+      const report = await Promise.race([run.toTheEnd(), fleet.failed]);
+      if (options.json) process.stdout.write(`${JSON.stringify(report)}\n`);
+      else for (const line of renderReport(report)) process.stdout.write(`${line}\n`);
+      return report.ok ? 0 : 1;
+    } finally {
+      phase = 'ended';
+      run?.stopDrawing();
+      await fleet.close();
+    }
+  } finally {
+    stopSignals.stopListening();
+    await server.stop();
+  }
+}
+
+/** One run from the first worker to the report. */
+class StartRun {
+  readonly #options: StartOptions;
+  readonly #fleet: LocalFleet;
+  readonly #view: LiveView;
+  readonly #signals: StopSignals;
+  readonly #chaosSeed: number;
+  readonly #chaosDone: ChaosDone[] = [];
+  readonly #watching = new AbortController();
+  #phase: FleetPhase = 'starting';
+  #trafficStartedAtMs: number | undefined;
+
+  constructor(options: StartOptions, fleet: LocalFleet, view: LiveView, signals: StopSignals) {
+    this.#options = options;
+    this.#fleet = fleet;
+    this.#view = view;
+    this.#signals = signals;
+    this.#chaosSeed = options.chaosSeed ?? randomBelow(systemRandom, 2 ** 32);
+  }
+
+  snapshot(): FleetSnapshot {
+    const { duration } = this.#options;
+    const sinceMs = this.#trafficStartedAtMs;
+    const remainingMs =
+      duration === undefined || sinceMs === undefined
+        ? undefined
+        : Math.max(0, duration - (systemClock.monotonicMs() - sinceMs));
+    return this.#fleet.monitor.snapshot(this.#phase, remainingMs);
+  }
+
+  stopDrawing(): void {
+    this.#watching.abort();
+  }
+
+  async toTheEnd(): Promise<RunReport> {
+    const { discord, monitor } = this.#fleet;
+    const startedAtMs = systemClock.monotonicMs();
+    const watching = Promise.all([this.#fleet.watch(this.#watching.signal), this.#draw(this.#watching.signal)]);
+    await this.#fleet.untilReady(
+      readyWithinMs(discord?.shardCount ?? this.#options.shards ?? 16),
+      this.#signals.orderly,
+    );
+    const readyAfterMs = systemClock.monotonicMs() - startedAtMs;
+
+    this.#enter('running');
+    const trafficStartedAtMs = systemClock.monotonicMs();
+    this.#trafficStartedAtMs = trafficStartedAtMs;
+    if (!this.#signals.orderly.aborted) discord?.startTraffic(this.#options.rate);
+    await this.#whileTrafficFlows();
+    discord?.stopTraffic();
+    const trafficMs = systemClock.monotonicMs() - trafficStartedAtMs;
+
+    this.#enter('settling');
+    await this.#settle();
+    this.#enter('draining');
+    await Promise.race([this.#fleet.drain(drainWithinMs), untilAborted(this.#signals.atOnce)]);
+    this.#enter('ended');
+    this.stopDrawing();
+    await watching;
+    await monitor.look();
+    return this.#report({ readyAfterMs, trafficMs });
+  }
+
+  async #draw(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      this.#view.update(this.snapshot());
+      await systemClock.sleep(redrawEveryMs, signal);
+    }
+  }
+
+  #enter(phase: FleetPhase): void {
+    this.#phase = phase;
+    this.#view.update(this.snapshot());
+  }
+
+  async #whileTrafficFlows(): Promise<void> {
+    const { duration, chaos } = this.#options;
+    const over = new AbortController();
+    const signal = AbortSignal.any([this.#signals.orderly, over.signal]);
+    const running = chaos ? this.#chaos(signal) : Promise.resolve();
+    if (duration === undefined) await untilAborted(signal);
+    else await systemClock.sleep(duration, signal);
+    over.abort();
+    await running;
+  }
+
+  /** A run without an end has stretch after stretch of chaos, each drawn from the next seed. */
+  async #chaos(signal: AbortSignal): Promise<void> {
+    const { duration } = this.#options;
+    this.#view.note(`Chaos seed: ${this.#chaosSeed}`);
+    const targets = chaosTargets(this.#fleet.workers, this.#fleet.discord, { clock: systemClock, signal });
+    for (let stretch = 0; !signal.aborted; stretch += 1) {
+      const lengthMs = duration ?? chaosStretchMs;
+      const startedAtMs = systemClock.monotonicMs();
+      await runChaos(planChaos(lengthMs, seededRandom(this.#chaosSeed + stretch)), targets, {
+        clock: systemClock,
+        signal,
+        onDone: (done) => {
+          this.#chaosDone.push({ ...done, atMs: done.atMs + stretch * chaosStretchMs });
+          this.#fleet.monitor.note(`chaos: ${done.kind}: ${done.what}`);
+        },
+      });
+      await systemClock.sleep(Math.max(0, startedAtMs + lengthMs - systemClock.monotonicMs()), signal);
+    }
+  }
+
+  /** Waits for what is under way: until all of it has arrived, or nothing has for long enough. */
+  async #settle(): Promise<void> {
+    const { ledger } = this.#fleet;
+    const startedAtMs = systemClock.monotonicMs();
+    let lastMovedAtMs = startedAtMs;
+    let pending = ledger.totals.pending;
+    while (pending > 0 && !this.#signals.atOnce.aborted) {
+      const nowMs = systemClock.monotonicMs();
+      if (nowMs - lastMovedAtMs > silentForMs || nowMs - startedAtMs > settleWithinMs) return;
+      await systemClock.sleep(100, this.#signals.atOnce);
+      const before = pending;
+      ({ pending } = ledger.totals);
+      if (pending !== before) lastMovedAtMs = systemClock.monotonicMs();
+    }
+  }
+
+  #report({ readyAfterMs, trafficMs }: { readyAfterMs: number; trafficMs: number }): RunReport {
+    const { discord, ledger, monitor, moves, workers } = this.#fleet;
+    ledger.close();
+    const totals = ledger.totals;
+    const status = monitor.status;
+    const { interactions } = discord ?? {};
+    return {
+      ok: discord === undefined || isGood(totals),
+      ...(discord && {
+        emitted: totals.emitted,
+        lost: totals.lost,
+        duplicated: totals.duplicated,
+        reordered: totals.reordered,
+        duplicatedUnfenced: totals.duplicatedUnfenced,
+        undeliverable: totals.undeliverable,
+        unknown: totals.unknown,
+        ...(totals.lost > 0 && { lostEvents: ledger.lostEvents(lostEventsShown) }),
+        identifyViolations: discord.identifyViolations,
+      }),
+      delivered: discord === undefined ? monitor.delivered : totals.delivered,
+      ...(interactions && { interactions: { sent: interactions.emitted, answered: interactions.answered } }),
+      unfencedEnvelopes: this.#fleet.unfencedEnvelopes,
+      identifies: monitor.identifies,
+      resumes: monitor.resumes,
+      handoffs: moves.handoffs,
+      takeovers: moves.takeovers,
+      latencyMs: ledger.latencyMs,
+      eventsPerSecond: trafficMs === 0 ? 0 : Math.round(monitor.delivered / (trafficMs / 1000)),
+      durationMs: Math.round(trafficMs),
+      readyAfterMs: Math.round(readyAfterMs),
+      shards: status.shardCount ?? 0,
+      guilds: this.snapshot().guildCount,
+      deadLetters: this.#fleet.deadLetters,
+      crashes: this.#fleet.crashes,
+      perWorker: workers.workers.map((worker) => worker.tally),
+      ...(this.#options.chaos && { chaos: { seed: this.#chaosSeed, actions: this.#chaosDone } }),
+    };
+  }
+}
+
+function emptySnapshot(phase: FleetPhase): FleetSnapshot {
+  return {
+    phase,
+    elapsedMs: 0,
+    remainingMs: undefined,
+    discord: 'simulator',
+    workers: [],
+    shards: [],
+    guildCount: 0,
+    emittedPerSecond: 0,
+    deliveredPerSecond: 0,
+    latencyMs: { p50: 0, p99: 0 },
+    totals: undefined,
+    identifies: 0,
+    resumes: 0,
+    handoffs: 0,
+    takeovers: 0,
+    happenings: [],
+  };
+}
+
+async function untilAborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}
+
+/** What this process itself has to say: functions, emulators, monitor. */
+function fileLogger(directory: string): Logger {
+  mkdirSync(directory, { recursive: true });
+  return pino(
+    { base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (level) => ({ level }) } },
+    destination({ dest: join(directory, 'fleet.log'), append: false, sync: true }),
+  );
 }

@@ -23,6 +23,8 @@ export interface WorkerFleetOptions {
   readonly logDirectory: string;
   readonly clock: Clock;
   readonly onLogLine: (workerId: string, line: WorkerLogLine) => void;
+  /** A worker ended that nobody had told to. `said` is the last line it wrote to stderr. */
+  readonly onCrash: (worker: WorkerSlot, end: { readonly code: number | null; readonly said: string }) => void;
 }
 
 /** The worker processes of a local fleet, by name. A name keeps its figures over restarts. */
@@ -56,6 +58,7 @@ export class WorkerFleet {
     await Promise.all(
       this.workers.map(async (worker) => {
         worker.drain();
+        // It has the time of its own; a process that stays has a fault, and stays in nobody's way.
         const kill = this.#options.clock.schedule(withinMs, () => worker.kill());
         await worker.ended;
         kill.cancel();
@@ -82,6 +85,7 @@ export class WorkerSlot {
   #log: WriteStream | undefined;
   #state: WorkerState = 'ended';
   #ended: Promise<void> = Promise.resolve();
+  #toldToEnd = false;
   #starts = 0;
   readonly #ends: string[] = [];
   #warnings = 0;
@@ -160,20 +164,25 @@ export class WorkerSlot {
     });
     this.#child = child;
     this.#state = 'running';
+    this.#toldToEnd = false;
     this.#log ??= createWriteStream(join(this.#options.logDirectory, `${this.workerId}.log`));
     const log = this.#log;
     child.on('message', (message) => this.#takeUsage(message as UsageMessage));
     if (child.stdout) createInterface({ input: child.stdout }).on('line', (line) => this.#takeLine(log, line));
-    child.stderr?.on('data', (chunk: Buffer) => {
-      this.#errors += 1;
-      log.write(chunk);
-    });
+    let said = '';
+    if (child.stderr) {
+      createInterface({ input: child.stderr }).on('line', (line) => {
+        said = line;
+        log.write(`${line}\n`);
+      });
+    }
     this.#ended = new Promise((resolve) => {
       child.once('error', (error) => log.write(`${error.message}\n`));
       child.once('close', (code, signal) => {
         this.#state = 'ended';
         this.#ends.push(signal ?? `with ${code}`);
         resolve();
+        if (!this.#toldToEnd) this.#options.onCrash(this, { code, said });
       });
     });
   }
@@ -183,11 +192,13 @@ export class WorkerSlot {
     if (this.#state === 'paused') this.#child?.kill('SIGCONT');
     if (this.#state !== 'running' && this.#state !== 'paused') return;
     this.#state = 'draining';
+    this.#toldToEnd = true;
     this.#child?.kill('SIGTERM');
   }
 
   /** SIGKILL. */
   kill(): void {
+    this.#toldToEnd = true;
     if (this.#state !== 'ended') this.#child?.kill('SIGKILL');
   }
 

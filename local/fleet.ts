@@ -1,0 +1,312 @@
+import type { ObservedEvent } from '../functions/events/events-invocation.ts';
+import type { ObservedInteraction } from '../functions/interactions/interactions-handler.ts';
+import { deriveManifest } from '../functions/kit/handler-manifest.ts';
+import { loadHandlers } from '../functions/kit/load-handlers.ts';
+import { createRegistry } from '../functions/kit/registry.ts';
+import { createDynamoDBClient, createDynamoDBDocumentClient, createSqsClient } from '../shared/aws-clients.ts';
+import type { Clock } from '../shared/clock.ts';
+import { readFunctionsConfig, readWorkerConfig } from '../shared/config.ts';
+import { DynamoDbStore } from '../shared/coordination/dynamodb-store.ts';
+import { BatonError } from '../shared/errors.ts';
+import type { Logger } from '../shared/logger.ts';
+import { provision } from '../shared/provision.ts';
+import type { Random } from '../shared/random.ts';
+import { startEmbeddedCloud } from './cloud/embedded-cloud.ts';
+import { interactionStream, readIdentity } from './discord/event-identity.ts';
+import { allIntents } from './discord/intents.ts';
+import { FleetMonitor } from './fleet-monitor.ts';
+import { Ledger } from './ledger.ts';
+import { LocalFunctions } from './local-functions.ts';
+import { ShardMoves } from './shard-moves.ts';
+import { SimulatedDiscord } from './simulated-discord.ts';
+import { WorkerFleet, type WorkerLogLine, type WorkerSlot } from './worker-fleet.ts';
+
+export interface LocalFleetOptions {
+  /** The user's environment: `BATON_*` and, for the real Discord, `DISCORD_TOKEN`. */
+  readonly environment: Environment;
+  /** Shards that the simulated Discord recommends; with the real one, what to run instead of its recommendation. */
+  readonly shards: number | undefined;
+  readonly workers: number;
+  readonly dataDirectory: string | undefined;
+  readonly logDirectory: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const defaultShards = 16;
+/** Of it a worker keeps 10 s for what finds no target, so 2 s are left to find one. */
+const stopTimeoutMs = 12_000;
+/** What is under way for longer than any takeover takes will not come. */
+const settlingMs = 90_000;
+const restartAfterMs = 1000;
+const lookEveryMs = 1000;
+
+/**
+ * Starts everything but the traffic.
+ * @throws {BatonError} `CONFIG_INVALID` for a wrong environment, `EMULATOR_FAILED`, `HANDLERS_INVALID`.
+ */
+export async function startFleet(options: LocalFleetOptions): Promise<LocalFleet> {
+  const { environment, clock, random, logger } = options;
+  const isSimulated = (environment['DISCORD_TOKEN'] ?? '').trim() === '';
+  const registry = createRegistry(await loadHandlers());
+  const manifest = deriveManifest(registry);
+  const defaults = {
+    // With the simulator everything goes all the way, so that the ledger has something to count.
+    DISCORD_INTENTS: String(isSimulated ? allIntents : manifest.intents),
+    BATON_EVENT_TYPES: isSimulated ? '*' : manifest.eventTypes.join(','),
+    BATON_STOP_TIMEOUT_MS: String(stopTimeoutMs),
+    ...(!isSimulated && options.shards !== undefined && { BATON_TOTAL_SHARDS: String(options.shards) }),
+  };
+  const settings: Environment = { ...defaults, ...present(environment) };
+  // Before anything is started, so that a mistake costs no time. The simulator brings its own token.
+  const { eventTypes } = readWorkerConfig({ ...settings, ...(isSimulated && { DISCORD_TOKEN: 'simulated' }) });
+  const isWanted = (type: string): boolean => eventTypes === '*' || eventTypes?.has(type) === true;
+
+  const closers: (() => Promise<void> | void)[] = [];
+  const closeAll = async (): Promise<void> => {
+    for (const close of closers.splice(0).reverse()) await close();
+  };
+  try {
+    const cloud = await startEmbeddedCloud({ dataDirectory: options.dataDirectory, logger, clock });
+    closers.push(() => cloud.stop());
+    const ledger = new Ledger({ settlingMs, unordered: [interactionStream] });
+    const discord = isSimulated
+      ? await SimulatedDiscord.start({ shards: options.shards ?? defaultShards, isWanted, ledger, clock, random })
+      : undefined;
+    if (discord) closers.push(() => discord.stop());
+    const whole = { ...settings, ...discord?.environment, ...cloud.environment };
+    const config = readFunctionsConfig(whole);
+
+    const aws = awsSettings(cloud.environment);
+    const dynamodb = createDynamoDBClient('general', aws.dynamodb);
+    const documents = createDynamoDBDocumentClient('general', aws.dynamodb);
+    const sqs = createSqsClient('general', aws.sqs);
+    const receivingSqs = createSqsClient('receiving', aws.sqs);
+    closers.push(() => {
+      for (const client of [dynamodb, documents, sqs, receivingSqs]) client.destroy();
+    });
+    const queues = await provision(config, { dynamodb, sqs }, { clock });
+
+    const fleet = new LocalFleet({
+      ledger,
+      discord,
+      store: new DynamoDbStore(documents, config.table, clock),
+      workerEnvironment: present(whole),
+      isWanted,
+      logDirectory: options.logDirectory,
+      clock,
+      logger,
+      closeAll,
+    });
+    cloud.failed.catch((error: unknown) => fleet.fail(error));
+    const functions = await LocalFunctions.start({
+      config,
+      queues,
+      registry,
+      sqs,
+      receivingSqs,
+      documents,
+      clock,
+      random,
+      logger,
+      onEvent: (event) => fleet.takeEvent(event),
+      onInteraction: (interaction) => fleet.takeInteraction(interaction),
+    });
+    closers.push(() => functions.stop());
+    for (let number = 1; number <= options.workers; number += 1) fleet.workers.start(`worker-${number}`);
+    return fleet;
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}
+
+function present(environment: Environment): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(environment).filter((entry): entry is [string, string] => entry[1] !== undefined),
+  );
+}
+
+/** The embedded cloud's environment as settings of clients in this process, which has an environment of its own. */
+function awsSettings(environment: Readonly<Record<string, string>>) {
+  const common = {
+    region: environment['AWS_REGION'] as string,
+    credentials: {
+      accessKeyId: environment['AWS_ACCESS_KEY_ID'] as string,
+      secretAccessKey: environment['AWS_SECRET_ACCESS_KEY'] as string,
+    },
+  };
+  return {
+    dynamodb: { ...common, endpoint: environment['AWS_ENDPOINT_URL_DYNAMODB'] as string },
+    sqs: { ...common, endpoint: environment['AWS_ENDPOINT_URL_SQS'] as string },
+  };
+}
+
+/**
+ * A whole fleet on this machine: embedded cloud, simulated (or real) Discord, functions on their triggers, and workers
+ * in processes of their own. Built by {@link startFleet}.
+ */
+export class LocalFleet {
+  readonly monitor: FleetMonitor;
+  readonly ledger: Ledger;
+  readonly moves = new ShardMoves();
+  readonly workers: WorkerFleet;
+  /** Absent with the real Discord. */
+  readonly discord: SimulatedDiscord | undefined;
+  /** Rejects when the fleet cannot go on: an emulator died, or a worker did before the fleet was ready. */
+  readonly failed: Promise<never>;
+  readonly #fail: (error: unknown) => void;
+  readonly #isWanted: (type: string) => boolean;
+  readonly #clock: Clock;
+  readonly #closeAll: () => Promise<void>;
+  readonly #stopping = new AbortController();
+  readonly #unfencedEnvelopes = new Set<string>();
+  #deadLetters = 0;
+  #crashes = 0;
+  #isReady = false;
+
+  constructor(options: {
+    ledger: Ledger;
+    discord: SimulatedDiscord | undefined;
+    store: DynamoDbStore;
+    workerEnvironment: Readonly<Record<string, string>>;
+    isWanted: (type: string) => boolean;
+    logDirectory: string;
+    clock: Clock;
+    logger: Logger;
+    closeAll: () => Promise<void>;
+  }) {
+    const { ledger, discord, store, workerEnvironment, logDirectory, clock, logger } = options;
+    const { promise, reject } = Promise.withResolvers<never>();
+    // Whoever waits for something of the fleet races it; nobody may be waiting at the moment.
+    promise.catch(() => {});
+    this.failed = promise;
+    this.#fail = reject;
+    this.ledger = ledger;
+    this.discord = discord;
+    this.#isWanted = options.isWanted;
+    this.#clock = clock;
+    this.#closeAll = options.closeAll;
+    this.workers = new WorkerFleet({
+      environment: workerEnvironment,
+      logDirectory,
+      clock,
+      onLogLine: (workerId, line) => this.#takeLogLine(workerId, line),
+      onCrash: (worker, end) => this.#takeCrash(worker, end),
+    });
+    this.monitor = new FleetMonitor({
+      store,
+      workers: this.workers,
+      ledger,
+      moves: this.moves,
+      discord,
+      clock,
+      logger,
+    });
+  }
+
+  /** Dead letters of handlers so far. */
+  get deadLetters(): number {
+    return this.#deadLetters;
+  }
+
+  get unfencedEnvelopes(): number {
+    return this.#unfencedEnvelopes.size;
+  }
+
+  /** Workers that ended though nobody had told them to, and were started again. */
+  get crashes(): number {
+    return this.#crashes;
+  }
+
+  fail(error: unknown): void {
+    this.#fail(error);
+  }
+
+  /** Looks at the fleet every second until `signal` aborts. */
+  async watch(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.monitor.look();
+      this.ledger.sweep(this.#clock.wallClockMs());
+      await this.#clock.sleep(lookEveryMs, signal);
+    }
+  }
+
+  /**
+   * Waits until every shard is ready and all its guilds are announced, or `signal` aborts.
+   * @throws {Error} when that takes longer than the identify buckets and some patience allow.
+   */
+  async untilReady(withinMs: number, signal: AbortSignal): Promise<void> {
+    const startedAtMs = this.#clock.monotonicMs();
+    for (;;) {
+      const { shards } = this.monitor.snapshot('starting', undefined);
+      const ready = shards.filter((shard) => shard.ready).length;
+      if ((shards.length > 0 && ready === shards.length) || signal.aborted) break;
+      if (this.#clock.monotonicMs() - startedAtMs > withinMs) {
+        throw new Error(`only ${ready} of ${shards.length} shards were ready after ${Math.round(withinMs / 1000)} s`);
+      }
+      await this.#clock.sleep(100, signal);
+    }
+    this.#isReady = true;
+  }
+
+  takeEvent({ type, data, header, outcome, group }: ObservedEvent): void {
+    if (outcome === 'dead-lettered') this.#deadLetters += 1;
+    if (header.unfenced === true) this.#unfencedEnvelopes.add(`${group} ${header.session} ${header.first}`);
+    const identity = readIdentity(data);
+    if (this.discord === undefined) this.monitor.countDelivery();
+    if (identity === undefined || !this.#isWanted(type)) return;
+    this.monitor.countDelivery();
+    this.ledger.delivered(identity.stream, identity.n, this.#clock.wallClockMs(), {
+      unfenced: header.unfenced === true,
+    });
+  }
+
+  takeInteraction({ outcome, envelope }: ObservedInteraction): void {
+    // A standard queue may deliver twice; the claim then keeps the handler from running twice.
+    if (outcome === 'duplicate') return;
+    this.monitor.countDelivery();
+    const identity = readIdentity(envelope.interaction);
+    if (identity === undefined) return;
+    this.ledger.delivered(identity.stream, identity.n, this.#clock.wallClockMs(), { unfenced: false });
+  }
+
+  /** Hands every shard over to nobody and ends the workers; those that take longer than `withinMs` are killed. */
+  async drain(withinMs: number): Promise<void> {
+    this.#stopping.abort();
+    await this.workers.stop(withinMs);
+  }
+
+  /** Ends everything, workers that still run by force. */
+  async close(): Promise<void> {
+    this.#stopping.abort();
+    await this.workers.kill();
+    await this.#closeAll();
+  }
+
+  #takeLogLine(workerId: string, line: WorkerLogLine): void {
+    const move = this.moves.take(workerId, line);
+    if (move !== undefined) this.monitor.note(`shard ${move.shard}: ${move.from} -> ${move.to}`);
+    if (line.msg === 'shard.ready') this.monitor.countSession('identify');
+    if (line.msg === 'shard.resumed') this.monitor.countSession('resume');
+    if (line.msg === 'worker.fenced' && line['fenced'] !== undefined) {
+      this.monitor.note(`${String(line['name'])} was taken for dead by ${workerId}`);
+    }
+  }
+
+  #takeCrash(worker: WorkerSlot, { code, said }: { code: number | null; said: string }): void {
+    const how = said === '' ? `${worker.workerId} ended with exit code ${code}` : said;
+    if (!this.#isReady) {
+      this.#fail(code === 2 ? new BatonError('CONFIG_INVALID', how) : new Error(how));
+      return;
+    }
+    this.#crashes += 1;
+    this.monitor.note(`${how}; starting it again`);
+    void this.#clock.sleep(restartAfterMs, this.#stopping.signal).then(() => {
+      if (!this.#stopping.signal.aborted) this.workers.start(worker.workerId);
+    });
+  }
+}

@@ -1,0 +1,104 @@
+import type { Clock } from '../shared/clock.ts';
+import type { Random } from '../shared/random.ts';
+import { interactionStream } from './discord/event-identity.ts';
+import { type DiscordSimulator, startSimulator } from './discord/simulator.ts';
+import type { DiscordView } from './fleet-monitor.ts';
+import type { Ledger } from './ledger.ts';
+
+export interface SimulatedDiscordOptions {
+  readonly shards: number;
+  /** Events of other types are not counted: no worker forwards them. */
+  readonly isWanted: (type: string) => boolean;
+  readonly ledger: Ledger;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+const guildsPerShard = 25;
+/** Slash commands a second, when there is traffic at all. */
+const interactionsPerSecond = 2;
+/** A bot of middle size: sixteen shards identify at once, the seventeenth five seconds later. */
+const maxConcurrency = 16;
+
+/** The Discord simulator as part of a local fleet: what it sends goes into the ledger. */
+export class SimulatedDiscord implements DiscordView {
+  readonly simulator: DiscordSimulator;
+
+  /** Starts it, without traffic. */
+  static async start(options: SimulatedDiscordOptions): Promise<SimulatedDiscord> {
+    const { shards, isWanted, ledger, clock, random } = options;
+    const simulator = await startSimulator({
+      shards,
+      guildsPerShard,
+      maxConcurrency,
+      sessionStartTotal: Math.max(1000, shards * 4),
+      // A busy shard can be resumed for some twenty seconds, however lively its guilds are.
+      replayMinAgeMs: 20_000,
+      clock,
+      random,
+      onEmit: (stream, n, type, atMs) => {
+        if (stream === interactionStream || isWanted(type)) ledger.emitted(stream, n, atMs);
+      },
+      onUndeliverable: (stream, n, reason) => {
+        // What Discord ended by itself is nobody's fault; the rest was fetched too late or thrown away.
+        ledger.givenUp(stream, n, reason === 'invalidated' ? 'undeliverable' : 'lost');
+      },
+    });
+    return new SimulatedDiscord(simulator);
+  }
+
+  private constructor(simulator: DiscordSimulator) {
+    this.simulator = simulator;
+  }
+
+  /** What a worker needs in its environment to talk to this Discord. */
+  get environment(): { DISCORD_TOKEN: string; DISCORD_API_URL: string } {
+    return { DISCORD_TOKEN: this.simulator.token ?? '', DISCORD_API_URL: this.simulator.apiUrl };
+  }
+
+  connectedShards(): ReadonlySet<number> {
+    const connected = this.simulator.state().sessions.filter((session) => session.state === 'connected');
+    return new Set(connected.map((session) => session.shard?.[0] ?? 0));
+  }
+
+  get shardCount(): number {
+    return this.simulator.recommendedShards;
+  }
+
+  get guildCount(): number {
+    return this.simulator.world.guilds.length;
+  }
+
+  /** IDENTIFYs with a readable payload, accepted or not. */
+  get identifies(): number {
+    return this.simulator.stats.identifies.length;
+  }
+
+  /** RESUMEs that were accepted. */
+  get resumes(): number {
+    return this.simulator.stats.resumes.filter((resume) => resume.outcome === 'resumed').length;
+  }
+
+  get identifyViolations(): number {
+    return this.simulator.stats.identifyViolations;
+  }
+
+  /** `answered`: with a callback that Discord took. */
+  get interactions(): { emitted: number; answered: number } {
+    const { emitted, answered } = this.simulator.interactions.totals;
+    return { emitted, answered };
+  }
+
+  startTraffic(eventsPerSecond: number): void {
+    const commands = eventsPerSecond > 0 ? interactionsPerSecond : 0;
+    this.simulator.traffic.start({ eventsPerSecond, interactionsPerSecond: commands });
+  }
+
+  stopTraffic(): void {
+    this.simulator.traffic.stop();
+  }
+
+  async stop(): Promise<void> {
+    await this.simulator.stop();
+  }
+}
