@@ -137,7 +137,7 @@ export function step(state: GatewayState, input: GatewayInput): Step {
         ? stay(state)
         : { state: { kind: 'idle' }, effects: leave(state, 'closeSocket'), reason: 'closed' };
     case 'reconnect':
-      return hasSocket(state) ? startOver(state, 'closeSocket', input.reason) : stay(state);
+      return hasSocket(state) ? startOver(state, 'closeSocket', input.reason, sameAddress) : stay(state);
     case 'waited':
       return state.kind === 'backingOff' ? afterWait(state, input.readingPaused) : stay(state);
     case 'readingResumed':
@@ -154,7 +154,7 @@ export function step(state: GatewayState, input: GatewayInput): Step {
       return state.kind === 'confirming' ? resume(state.session, state.ladder, 'confirmed') : stay(state);
     case 'confirmFailed':
       return state.kind === 'confirming'
-        ? startOver(state, 'closeSocket', `not confirmed: ${input.reason}`)
+        ? startOver(state, 'closeSocket', `not confirmed: ${input.reason}`, sameAddress)
         : stay(state);
     case 'opened':
       return state.kind === 'dialling' ? awaitHello(state) : stay(state);
@@ -172,7 +172,9 @@ export function step(state: GatewayState, input: GatewayInput): Step {
     case 'heartbeatMissed':
       return hasSocket(state) ? startOver(state, 'terminateSocket', 'heartbeat not acknowledged') : stay(state);
     case 'reconnectRequested':
-      return hasSocket(state) ? startOver(state, 'closeSocket', 'Discord asked to reconnect (op 7)') : stay(state);
+      return hasSocket(state)
+        ? startOver(state, 'closeSocket', 'Discord asked to reconnect (op 7)', sameAddress)
+        : stay(state);
     case 'sessionInvalid':
       return hasSocket(state) ? afterInvalidSession(state, input.resumable) : stay(state);
     case 'sessionStarted':
@@ -374,7 +376,7 @@ function afterTimeout(state: GatewayState, excused: boolean): Step {
         ? rearm(state, connectTimeoutMs(state.goal, state.ladder))
         : startOver(state, 'terminateSocket', 'no HELLO in time');
     case 'confirming':
-      return startOver(state, 'closeSocket', 'not confirmed in time');
+      return startOver(state, 'closeSocket', 'not confirmed in time', sameAddress);
     case 'identifying':
       return excused ? rearm(state, readyTimeoutMs) : startOver(state, 'closeSocket', 'no READY in time');
     case 'resuming':
@@ -408,7 +410,7 @@ function afterInvalidSession(state: Connected, resumable: boolean): Step {
     };
   }
   if (!resumable && ownsSession(state)) return loseSession(state, 'closeSocket', 'Discord refused the session (op 9)');
-  return startOver(state, 'closeSocket', 'Discord asked to resume (op 9)');
+  return startOver(state, 'closeSocket', 'Discord asked to resume (op 9)', sameAddress);
 }
 
 /** Whether this socket has spoken for the session; before that, nothing Discord says on it is about the session. */
@@ -427,7 +429,7 @@ function afterClose(state: Connected, code: number): Step {
     };
   }
   if (rule.action === 'newSession' && ownsSession(state)) return loseSession(state, 'terminateSocket', reason);
-  return startOver(state, 'terminateSocket', reason, rule.backOff ? { kind: 'backOffAfterRefusal' } : undefined);
+  return startOver(state, 'terminateSocket', reason, rule.backOff ? { pause: { kind: 'backOffAfterRefusal' } } : {});
 }
 
 function loseSession(state: Connected, how: 'closeSocket' | 'terminateSocket', reason: string): Step {
@@ -438,14 +440,18 @@ function loseSession(state: Connected, how: 'closeSocket' | 'terminateSocket', r
   };
 }
 
+/** The address is not to blame: it works, or was not even asked. */
+const sameAddress = { keepAddress: true };
+
 /** Gives the socket up and works towards the same goal again. The session, where there is one, stays. */
 function startOver(
   state: Working,
   how: 'closeSocket' | 'terminateSocket',
   reason: string,
-  pause?: GatewayEffect,
+  { pause, keepAddress = false }: { pause?: GatewayEffect; keepAddress?: boolean } = {},
 ): Step {
-  const ladder = afterLoss(state);
+  const lost = afterLoss(state);
+  const ladder = keepAddress ? { ...lost, rung: state.ladder.rung } : lost;
   return {
     state: { kind: 'backingOff', goal: goalAfterLoss(state), ladder },
     effects: [...leave(state, how), pause ?? { kind: 'backOff', tries: ladder.tries }],

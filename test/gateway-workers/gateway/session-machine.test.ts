@@ -309,6 +309,25 @@ test('the resume ladder alternates between the two addresses and never gives the
   expect(state).toMatchObject({ kind: 'ready', ladder: { tries: 0, rung: 0 } });
 });
 
+test.each<[StateName, InputName, 'resume' | 'main']>([
+  ['dialling', 'closed1006', 'main'],
+  ['dialling', 'timedOut', 'main'],
+  ['awaitingHello', 'timedOut', 'main'],
+  ['awaitingHello', 'reconnectRequested', 'resume'],
+  ['confirming', 'confirmFailed', 'resume'],
+  ['confirming', 'timedOut', 'resume'],
+  ['resuming', 'timedOut', 'main'],
+  ['resuming', 'closed1006', 'main'],
+  ['resuming', 'reconnectRequested', 'resume'],
+  ['resuming', 'invalidResumable', 'resume'],
+  ['resuming', 'reconnect', 'resume'],
+  ['ready', 'closed1006', 'resume'],
+  ['ready', 'heartbeatMissed', 'resume'],
+])('%s, then %s: the next dial goes to the %s address', (stateName, inputName, address) => {
+  const lost = step(states[stateName], inputs[inputName]).state;
+  expect(step(lost, inputs.waited).effects[0]).toMatchObject({ kind: 'dial', address: { kind: address } });
+});
+
 test('no order of inputs breaks the rules that make a session and a permit safe', () => {
   const anyInput = fc.constantFrom(...inputNames);
   // Mostly what leads on, so that walks get far.
