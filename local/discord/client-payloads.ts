@@ -33,11 +33,11 @@ export interface IdentifyRules {
 const identifySchema = z.looseObject({
   token: z.string(),
   properties: z.looseObject({}),
-  intents: z.unknown(),
-  shard: z.unknown(),
+  intents: z.unknown().optional(),
+  shard: z.unknown().optional(),
   compress: z.union([z.boolean(), z.string()]).nullish(),
   large_threshold: z.int().min(50).max(250).nullish(),
-  presence: z.unknown(),
+  presence: z.unknown().optional(),
 });
 
 /** A session may hold at most this many guilds (Discord, "Gateway", Sharding). */

@@ -141,7 +141,7 @@ export function resolveOptions(given: Partial<SimulatorOptions>): SimulatorOptio
     .map(
       ([name, least]) => `${name} must be a whole number of at least ${least}, not ${JSON.stringify(options[name])}`,
     );
-  // The guilds of one shard count are a minute of ids apart, and a shard's place is found within that minute.
+  // Guilds are made a minute apart at least, and the place for a shard is found within a minute.
   if (options.shards > 60_000) problems.push(`shards must be at most 60000, not ${options.shards}`);
   if (options.token === '') problems.push('token must not be empty');
   if (problems.length > 0) throw new BatonError('CONFIG_INVALID', `simulator: ${problems.join('; ')}`);

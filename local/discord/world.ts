@@ -201,8 +201,9 @@ export class World {
   }
 
   #makeGuild(shardId: number, index: number, options: WorldOptions, base: JsonObject, random: Random): Guild {
-    // One guild a minute since 2020, moved by less than `shards` milliseconds on to the shard it is meant for.
-    const aboutMs = 1_577_836_800_000 + index * 60_000 - discordEpoch;
+    // One guild every other minute since 2020, moved by less than `shards` milliseconds to the shard it is meant for;
+    // made at any moment within a minute, so that other shard counts spread the guilds, too.
+    const aboutMs = 1_577_836_800_000 + index * 120_000 + randomBelow(random, 60_000) - discordEpoch;
     const routingNumber = aboutMs - (aboutMs % options.shards) + shardId;
     const id = snowflakeAt(routingNumber + discordEpoch, randomBelow(random, 1 << 22));
     const members: Member[] = [
