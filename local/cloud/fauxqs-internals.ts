@@ -23,6 +23,7 @@ export interface FauxqsStore {
 }
 
 export interface FauxqsPersistence {
+  readonly db: { exec(sql: string): void };
   loadSqsAndSns(sqs: FauxqsStore, sns: FauxqsTopicStore): void;
   close(): void;
 }

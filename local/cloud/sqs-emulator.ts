@@ -18,6 +18,8 @@ async function start(dataDirectory: string | undefined): Promise<EmulatorServer>
   };
   const persistence = dataDirectory === undefined ? undefined : new PersistenceManager(dataDirectory);
   if (persistence) {
+    // What is acknowledged then survives the end of the process, if not that of the machine, and costs fewer syncs.
+    persistence.db.exec('PRAGMA synchronous = NORMAL');
     // Loading first: a store that already persists would delete the messages of each queue that it reads.
     persistence.loadSqsAndSns(store, { topics: new Map(), subscriptions: new Map() });
     store.persistence = persistence;

@@ -123,6 +123,7 @@ export class EventSource {
     this.#stopping.abort();
     const deadline = this.#clock.schedule(withinMs, () => this.#abandoning.abort());
     const abandoned = new Promise<void>((resolve) => {
+      if (this.#abandoning.signal.aborted) resolve();
       this.#abandoning.signal.addEventListener('abort', () => resolve(), { once: true });
     });
     await this.#polls;
