@@ -51,7 +51,10 @@ export interface GatewayConnectionOptions {
   readonly logger: Logger;
   readonly listener: GatewayListener;
   readonly identifyGate: IdentifyGate;
-  /** Awaited, up to 10 s, before every RESUME except the one that `connect` or `proceed` asked for. A rejection delays the RESUME. */
+  /**
+   * Awaited, with the socket open and heartbeating, before every RESUME except the one that `connect` or `proceed` asked for.
+   * A rejection closes the socket and delays the RESUME.
+   */
   readonly confirmBeforeResume: (signal: AbortSignal) => Promise<void>;
   /** @default a WebSocket over the network */
   readonly dial?: DialGateway;

@@ -118,7 +118,6 @@ export interface Step {
 
 const readyTimeoutMs = 60_000;
 const resumedTimeoutMs = 30_000;
-const confirmTimeoutMs = 10_000;
 /** A working socket that keeps breaking is dialled again after at most 2 s. */
 const maxTriesAfterSuccess = 2;
 
@@ -287,7 +286,7 @@ function withHello(goal: Goal, ladder: Ladder, address: Address): Step {
       return goal.confirm
         ? {
             state: { kind: 'confirming', session: goal.session, ladder },
-            effects: [{ kind: 'confirm' }, { kind: 'armDeadline', durationMs: confirmTimeoutMs }],
+            effects: [{ kind: 'confirm' }],
             reason: 'HELLO',
           }
         : resume(goal.session, ladder, 'HELLO');
@@ -375,8 +374,6 @@ function afterTimeout(state: GatewayState, excused: boolean): Step {
       return excused
         ? rearm(state, connectTimeoutMs(state.goal, state.ladder))
         : startOver(state, 'terminateSocket', 'no HELLO in time');
-    case 'confirming':
-      return startOver(state, 'closeSocket', 'not confirmed in time', sameAddress);
     case 'identifying':
       return excused ? rearm(state, readyTimeoutMs) : startOver(state, 'closeSocket', 'no READY in time');
     case 'resuming':
@@ -386,6 +383,7 @@ function afterTimeout(state: GatewayState, excused: boolean): Step {
     case 'parked':
     case 'approaching':
     case 'holding':
+    case 'confirming':
     case 'awaitingPermit':
     case 'ready':
     case 'stopped':

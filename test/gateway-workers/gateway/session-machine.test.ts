@@ -194,7 +194,7 @@ const table: Record<StateName, Row> = {
   },
   diallingToIdentify: { ...dialling, opened: 'awaitingHello armDeadline(30)' },
   awaitingHello: { ...awaitingHello, hello: afterHello(resumeNow) },
-  awaitingHelloToConfirm: { ...awaitingHello, hello: afterHello('confirming confirm armDeadline(10)') },
+  awaitingHelloToConfirm: { ...awaitingHello, hello: afterHello('confirming confirm') },
   awaitingHelloToHold: {
     ...awaitingHello,
     hello: afterHello('holding'),
@@ -212,8 +212,6 @@ const table: Record<StateName, Row> = {
     ...anySocket('confirming'),
     confirmed: resumeNow,
     confirmFailed: redial,
-    timedOut: redial,
-    timedOutExcused: redial,
   },
   awaitingPermit: {
     ...anySocket('awaitingPermit'),
@@ -315,7 +313,6 @@ test.each<[StateName, InputName, 'resume' | 'main']>([
   ['awaitingHello', 'timedOut', 'main'],
   ['awaitingHello', 'reconnectRequested', 'resume'],
   ['confirming', 'confirmFailed', 'resume'],
-  ['confirming', 'timedOut', 'resume'],
   ['resuming', 'timedOut', 'main'],
   ['resuming', 'closed1006', 'main'],
   ['resuming', 'reconnectRequested', 'resume'],
