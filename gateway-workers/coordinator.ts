@@ -150,7 +150,7 @@ export class Coordinator {
       settled: ownShardIds !== undefined || clock.monotonicMs() - this.#workersChangedMs >= settleMs,
     });
     await this.#carryOut(plan.assignments, workers, signal);
-    this.#reportUnplaced(plan.unplaced);
+    if (workers.some((worker) => !worker.draining)) this.#reportUnplaced(plan.unplaced);
     await this.#removeEmpty(workers, leases, plan.assignments);
   }
 

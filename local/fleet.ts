@@ -268,9 +268,14 @@ export class LocalFleet {
   takeInteraction({ outcome, envelope }: ObservedInteraction): void {
     // A standard queue may deliver twice; the claim then keeps the handler from running twice.
     if (outcome === 'duplicate') return;
-    this.monitor.countDelivery();
     const identity = readIdentity(envelope.interaction);
     if (identity === undefined) return;
+    if (outcome === 'expired') {
+      // It came too late to be answered, or is a late copy of one that was.
+      this.ledger.givenUp(identity.stream, identity.n, 'undeliverable');
+      return;
+    }
+    this.monitor.countDelivery();
     this.ledger.delivered(identity.stream, identity.n, this.#clock.wallClockMs(), { unfenced: false });
   }
 

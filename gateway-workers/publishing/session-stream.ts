@@ -2,6 +2,8 @@ import type { Checkpoint, EnvelopeInDoubt } from '../../shared/coordination/mode
 import type { EnvelopeEncoding } from '../../shared/envelope.ts';
 import { type KeptFrame, type PackedFrames, packAll, packFront } from './pack.ts';
 
+const notPublished: ReadonlySet<string> = new Set(['READY', 'RESUMED', 'INTERACTION_CREATE']);
+
 /** The one range of a stream that may or may not be in SQS. */
 export interface Doubt {
   readonly first: number;
@@ -85,11 +87,14 @@ export class SessionStream {
     return this.#pendingBytes;
   }
 
-  /** Takes the next dispatch frame of the session. READY and RESUMED belong to the session itself and are not kept. */
+  /**
+   * Takes the next dispatch frame of the session. READY and RESUMED belong to the session itself, and interactions
+   * have a queue of their own: they are not kept.
+   */
   accept(frame: KeptFrame): void {
     const { seq, type } = frame;
     this.#receivedSeq = seq;
-    const isKept = type !== 'READY' && type !== 'RESUMED' && this.#options.isWanted(type);
+    const isKept = !notPublished.has(type) && this.#options.isWanted(type);
     if (this.#doubt !== undefined && this.#doubt.packed === undefined) {
       if (seq <= this.#doubt.last) {
         if (isKept && seq >= this.#doubt.first) this.#rebuilt.push(frame);
