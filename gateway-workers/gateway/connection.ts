@@ -424,7 +424,8 @@ export class GatewayConnection {
 
   #receiveDispatch(frame: Buffer, { seq, type }: FrameHeader): void {
     const { kind } = this.#state;
-    if (seq === null || seq === 0 || type === null) return this.#breakStream('dispatchIncomplete', 'no s or no t');
+    // It is not part of the stream. If it should have been, the next event shows the hole.
+    if (seq === null || seq === 0 || type === null) return this.#countBadFrame('dispatchIncomplete', 'no s or no t');
     if (kind !== 'ready' && kind !== 'resuming') return this.#receiveFirstDispatch(frame, seq, type);
     const last = this.#seq ?? 0;
     if (seq !== last + 1 && !this.#takesOutOfSequence(seq, last)) return;

@@ -68,7 +68,7 @@ export type BadFrameReason =
   | 'textMessage'
   /** The WebSocket layer could not read the peer. */
   | 'protocol'
-  /** Without `s` or `t`. */
+  /** A dispatch without `s` or `t`: dropped. */
   | 'dispatchIncomplete'
   /** Before the session was up. */
   | 'dispatchOutOfPlace'

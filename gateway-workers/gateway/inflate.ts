@@ -151,8 +151,8 @@ class StreamContext {
     this.#flush = flush;
   }
 
-  /** Everything that `input` inflates to; `undefined` if that is nothing. @throws {InflateError} */
-  read(input: Buffer, maxBytes: number): Buffer | undefined {
+  /** Everything that `input` inflates to. @throws {InflateError} */
+  read(input: Buffer, maxBytes: number): Buffer {
     // Node ends the whole process when a closed handle is written to.
     if (this.#stream.destroyed) throw new InflateError('the stream is closed');
     let full: Buffer[] | undefined;
@@ -168,7 +168,7 @@ class StreamContext {
       if (roomLeft > 0 && inputLeft === 0) {
         if (fullBytes + written > maxBytes) throw tooLarge(maxBytes);
         if (full) return Buffer.concat([...full, scratch.subarray(0, written)]);
-        return written === 0 ? undefined : Buffer.from(scratch.subarray(0, written));
+        return Buffer.from(scratch.subarray(0, written));
       }
       if (written === 0 && inputLeft === inputLength) throw new InflateError('data after the end of the stream');
       fullBytes += written;

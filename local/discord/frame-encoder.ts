@@ -25,7 +25,8 @@ class StreamEncoder implements FrameEncoder {
 
   encode(frame: Buffer): { data: Buffer; binary: boolean } {
     this.#stream.write(frame);
-    return { data: this.#stream.read() as Buffer, binary: true };
+    // An empty frame compresses to nothing.
+    return { data: (this.#stream.read() as Buffer | null) ?? Buffer.alloc(0), binary: true };
   }
 
   close(): void {

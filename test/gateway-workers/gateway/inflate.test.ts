@@ -149,6 +149,16 @@ test('zlib: a frame split over messages anywhere, even inside its flush marker, 
   );
 });
 
+test('zlib: a flush marker alone is an empty frame', async () => {
+  const [, nothing] = await compress('zlib-stream', [Buffer.from('{}'), Buffer.alloc(0)]);
+  const [first] = await compress('zlib-stream', [Buffer.from('{}')]);
+  withInflater('zlib-stream', (inflater) => {
+    expect(inflater.push(first as Buffer)?.toString()).toBe('{}');
+    expect(inflater.push(nothing as Buffer)?.length ?? 0).toBe(0);
+    expect(inflater.push(Buffer.from('000000ffff', 'hex'))?.length).toBe(0);
+  });
+});
+
 test('zlib: data that never ends a frame is bounded too', () => {
   withInflater(
     'zlib-stream',
