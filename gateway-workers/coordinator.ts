@@ -334,10 +334,11 @@ export class Coordinator {
     leases: readonly Lease[],
     assignments: readonly Assignment[],
   ): Promise<void> {
-    const { store, control, ownShardIds, logger } = this.#options;
+    const { store, control, fleet, ownShardIds, logger } = this.#options;
+    if (assignments.length > 0 || !workers.some((worker) => this.#fenced.has(worker.incarnation))) return;
     // A worker that looks after its own list alone has not seen all leases.
-    if (ownShardIds !== undefined || assignments.length > 0) return;
-    const owners = new Set(leases.map((lease) => lease.owner));
+    const all = ownShardIds === undefined ? leases : await store.listLeases(fleet.shardCount);
+    const owners = new Set(all.map((lease) => lease.owner));
     for (const worker of workers) {
       if (!this.#fenced.has(worker.incarnation) || owners.has(worker.incarnation)) continue;
       await store.removeWorker(worker.incarnation);

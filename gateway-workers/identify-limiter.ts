@@ -14,6 +14,7 @@ import { messageOf } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
 import type { ShardAddress } from '../shared/sharding.ts';
 import type { IdentifyGate, IdentifyPermit } from './gateway/gateway-session.ts';
+import type { IdentifyOutcome } from './gateway/session-machine.ts';
 
 export interface IdentifyLimiterOptions {
   readonly store: CoordinationStore;
@@ -30,19 +31,50 @@ export interface IdentifyLimiterOptions {
 export class IdentifyLimiter implements IdentifyGate {
   readonly #options: IdentifyLimiterOptions;
   readonly #buckets = new Map<number, Bucket>();
+  /** IDENTIFYs in a row that did not lead to READY, by shard. */
+  readonly #failures = new Map<number, number>();
+  readonly #retryAtMs = new Map<number, number>();
 
   constructor(options: IdentifyLimiterOptions) {
     this.#options = options;
   }
 
-  /** Resolves when `shard` is first in its line, so that it is worth opening a socket. Also when `signal` aborts. */
+  /**
+   * Resolves when `shard` is first in its line, so that it is worth opening a socket. Also when `signal` aborts. A
+   * shard whose IDENTIFYs keep failing waits longer each time: they are spent all the same.
+   */
   async approach(shard: ShardAddress, signal: AbortSignal): Promise<void> {
+    const waitMs = (this.#retryAtMs.get(shard.shardId) ?? 0) - this.#options.clock.monotonicMs();
+    if (waitMs > 0) await this.#options.clock.sleep(waitMs, signal);
     await this.#bucket(shard).approach(shard.shardId, signal);
   }
 
   /** Wins the right to send one IDENTIFY. Rejects when `signal` aborts. */
   async win(shard: ShardAddress, signal: AbortSignal): Promise<IdentifyPermit> {
-    return this.#bucket(shard).win(shard.shardId, signal);
+    const permit = await this.#bucket(shard).win(shard.shardId, signal);
+    return {
+      sendBeforeMs: permit.sendBeforeMs,
+      settle: (outcome) => {
+        this.#count(shard.shardId, outcome);
+        permit.settle(outcome);
+      },
+    };
+  }
+
+  #count(shardId: number, outcome: IdentifyOutcome): void {
+    const { clock, logger } = this.#options;
+    if (outcome === 'unused') return;
+    if (outcome === 'ready') {
+      this.#failures.delete(shardId);
+      this.#retryAtMs.delete(shardId);
+      return;
+    }
+    const failures = (this.#failures.get(shardId) ?? 0) + 1;
+    this.#failures.set(shardId, failures);
+    if (failures < patientAfterFailures) return;
+    const waitMs = Math.min(longestPauseMs, firstPauseMs * 2 ** (failures - patientAfterFailures));
+    this.#retryAtMs.set(shardId, clock.monotonicMs() + waitMs);
+    logger.error({ shard: shardId, failures, waitMs }, 'identify.keeps_failing');
   }
 
   /** Lets go of every token that is held. Call when all shards are closed. */
@@ -61,6 +93,10 @@ export class IdentifyLimiter implements IdentifyGate {
   }
 }
 
+/** After so many failures in a row a shard pauses, twice as long each time: a thousand IDENTIFYs are all there is in a day. */
+const patientAfterFailures = 3;
+const firstPauseMs = 15_000;
+const longestPauseMs = 10 * 60_000;
 /** How often a waiting shard asks again while the budget is spent. */
 const budgetRetryMs = 5000;
 

@@ -1,5 +1,4 @@
 import type { Clock, Timer } from '../../shared/clock.ts';
-import type { ShardRoster } from '../../shared/coordination/model.ts';
 import type { CoordinationStore } from '../../shared/coordination/store.ts';
 import { messageOf } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/logger.ts';
@@ -14,8 +13,6 @@ export interface RosterKeeperOptions {
   readonly store: CoordinationStore;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** The changes that came with these sequence numbers are stored: the checkpoint may pass them. */
-  readonly onStored: (seqs: readonly number[]) => void;
 }
 
 /**
@@ -27,7 +24,8 @@ export class RosterKeeper {
   readonly #guilds = new Map<string, number>();
   #userId = '';
   #applicationId = '';
-  #unstored: number[] = [];
+  /** Called once the changes they belong to are stored. */
+  #releases: (() => void)[] = [];
   #isDirty = false;
   #timer: Timer | undefined;
   #storing: Promise<void> | undefined;
@@ -66,23 +64,26 @@ export class RosterKeeper {
     this.#changed();
   }
 
-  /** Takes a GUILD_CREATE into account. `true` when the change has to be stored before the checkpoint passes `seq`. */
-  guildCreated(guildId: string, memberCount: number | undefined, seq: number): boolean {
+  /** Takes a GUILD_CREATE into account; `false` when it tells nothing new. */
+  guildCreated(guildId: string, memberCount: number | undefined): boolean {
     const before = this.#guilds.get(guildId);
     const next = memberCount ?? before ?? 0;
     if (before === next) return false;
     this.#guilds.set(guildId, next);
-    this.#unstored.push(seq);
     this.#changed();
     return true;
   }
 
-  /** Takes a GUILD_DELETE that is not an outage into account. */
-  guildDeleted(guildId: string, seq: number): boolean {
+  /** Takes a GUILD_DELETE that is not an outage into account; `false` when the guild was not known. */
+  guildDeleted(guildId: string): boolean {
     if (!this.#guilds.delete(guildId)) return false;
-    this.#unstored.push(seq);
     this.#changed();
     return true;
+  }
+
+  /** Calls `release` once everything that changed so far is stored. */
+  afterStoring(release: () => void): void {
+    this.#releases.push(release);
   }
 
   /** Stops storing; waits for a write that is under way. */
@@ -109,23 +110,18 @@ export class RosterKeeper {
   }
 
   async #store(): Promise<void> {
-    const { store, shard, logger, onStored } = this.#options;
-    const seqs = this.#unstored;
-    this.#unstored = [];
+    const { store, shard, logger } = this.#options;
+    const releases = this.#releases;
+    this.#releases = [];
     this.#isDirty = false;
     try {
       const guilds = new Map(this.#guilds);
       await store.writeRoster(shard, { userId: this.#userId, applicationId: this.#applicationId, guilds });
-      onStored(seqs);
+      for (const release of releases) release();
     } catch (error) {
-      this.#unstored = [...seqs, ...this.#unstored];
+      this.#releases = [...releases, ...this.#releases];
       this.#isDirty = true;
       logger.warn({ error: messageOf(error) }, 'roster.not_stored');
     }
-  }
-
-  /** What is known now. */
-  get roster(): ShardRoster {
-    return { userId: this.#userId, applicationId: this.#applicationId, guilds: this.#guilds };
   }
 }

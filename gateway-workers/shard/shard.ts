@@ -101,16 +101,7 @@ export class Shard implements PublishingShard, GatewayListener {
     this.#reportedAtMs = clock.monotonicMs();
     const logger = environment.logger.child({ shard: shard.shardId });
     this.#logger = logger;
-    this.#roster = new RosterKeeper({
-      shard,
-      store,
-      clock,
-      logger,
-      onStored: (seqs) => {
-        const stream = this.#streams.at(-1);
-        for (const seq of seqs) stream?.letPass(seq);
-      },
-    });
+    this.#roster = new RosterKeeper({ shard, store, clock, logger });
     this.#interactions = new InteractionForwarder({ shard, sender: environment.interactions, clock, random, logger });
     this.#connection = new GatewayConnection({
       shard,
@@ -308,9 +299,11 @@ export class Shard implements PublishingShard, GatewayListener {
     if (guild?.id === undefined || guild.unavailable) return;
     const isChange =
       type === 'GUILD_CREATE'
-        ? this.#roster.guildCreated(guild.id, guild.memberCount, seq)
-        : this.#roster.guildDeleted(guild.id, seq);
-    if (isChange) stream.hold(seq);
+        ? this.#roster.guildCreated(guild.id, guild.memberCount)
+        : this.#roster.guildDeleted(guild.id);
+    if (!isChange) return;
+    stream.hold(seq);
+    this.#roster.afterStoring(() => stream.letPass(seq));
   }
 
   #openStream(session: string, from: Checkpoint | undefined): SessionStream {
@@ -362,6 +355,10 @@ export class Shard implements PublishingShard, GatewayListener {
    * shard tries to get one, then RESUMEs all the same, but only once: two owners must not take the session from each other in turn.
    */
   async #confirmBeforeResume(signal: AbortSignal): Promise<void> {
+    if (this.isFrozen) {
+      await this.#confirmed(signal);
+      return;
+    }
     if (await this.#host.confirm(confirmMs, signal)) {
       this.#resumedUnconfirmed = false;
       return;
@@ -378,7 +375,8 @@ export class Shard implements PublishingShard, GatewayListener {
 
   /** Waits until the lease is confirmed; rejects when `signal` aborts. */
   async #confirmed(signal: AbortSignal): Promise<void> {
-    while (!(await this.#host.confirm(confirmMs, signal))) {
+    // A shard on its way to another owner stays as it is until the release has a definite answer.
+    while (this.isFrozen || !(await this.#host.confirm(confirmMs, signal))) {
       signal.throwIfAborted();
       await this.#environment.clock.sleep(100, signal);
     }
