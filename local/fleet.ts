@@ -74,7 +74,14 @@ export async function startFleet(options: LocalFleetOptions): Promise<LocalFleet
     closers.push(() => cloud.stop());
     const ledger = new Ledger({ settlingMs, unordered: [interactionStream] });
     const discord = isSimulated
-      ? await SimulatedDiscord.start({ shards: options.shards ?? defaultShards, isWanted, ledger, clock, random })
+      ? await SimulatedDiscord.start({
+          shards: options.shards ?? defaultShards,
+          isWanted,
+          ledger,
+          clock,
+          random,
+          logger,
+        })
       : undefined;
     if (discord) closers.push(() => discord.stop());
     const whole = { ...settings, ...discord?.environment, ...cloud.environment };
@@ -161,11 +168,13 @@ export class LocalFleet {
   readonly #fail: (error: unknown) => void;
   readonly #isWanted: (type: string) => boolean;
   readonly #clock: Clock;
+  readonly #logger: Logger;
   readonly #closeAll: () => Promise<void>;
   readonly #stopping = new AbortController();
   readonly #unfencedEnvelopes = new Set<string>();
   #deadLetters = 0;
   #crashes = 0;
+  #expiredInteractions = 0;
   #isReady = false;
 
   constructor(options: {
@@ -189,6 +198,7 @@ export class LocalFleet {
     this.discord = discord;
     this.#isWanted = options.isWanted;
     this.#clock = clock;
+    this.#logger = logger;
     this.#closeAll = options.closeAll;
     this.workers = new WorkerFleet({
       environment: workerEnvironment,
@@ -222,6 +232,11 @@ export class LocalFleet {
     return this.#crashes;
   }
 
+  /** Interactions that reached their handler after the three seconds in which Discord takes an answer. */
+  get expiredInteractions(): number {
+    return this.#expiredInteractions;
+  }
+
   fail(error: unknown): void {
     this.#fail(error);
   }
@@ -253,16 +268,19 @@ export class LocalFleet {
     this.#isReady = true;
   }
 
-  takeEvent({ type, data, header, outcome, group }: ObservedEvent): void {
+  takeEvent({ type, data, header, outcome, group, seq, receiveCount }: ObservedEvent): void {
     if (outcome === 'dead-lettered') this.#deadLetters += 1;
     if (header.unfenced === true) this.#unfencedEnvelopes.add(`${group} ${header.session} ${header.first}`);
     const identity = readIdentity(data);
     if (this.discord === undefined) this.monitor.countDelivery();
     if (identity === undefined || !this.#isWanted(type)) return;
     this.monitor.countDelivery();
-    this.ledger.delivered(identity.stream, identity.n, this.#clock.wallClockMs(), {
+    const verdict = this.ledger.delivered(identity.stream, identity.n, this.#clock.wallClockMs(), {
       unfenced: header.unfenced === true,
     });
+    // The broken promise with all there is to find out why.
+    if (verdict !== 'first')
+      this.#logger.error({ verdict, ...identity, seq, type, receiveCount, header }, 'ledger.fault');
   }
 
   takeInteraction({ outcome, envelope }: ObservedInteraction): void {
@@ -272,6 +290,7 @@ export class LocalFleet {
     if (identity === undefined) return;
     if (outcome === 'expired') {
       // It came too late to be answered, or is a late copy of one that was.
+      this.#expiredInteractions += 1;
       this.ledger.givenUp(identity.stream, identity.n, 'undeliverable');
       return;
     }

@@ -21,6 +21,9 @@ export interface LedgerTotals {
   readonly unknown: number;
 }
 
+/** What a delivery turned out to be. */
+export type DeliveryVerdict = 'first' | 'reordered' | 'duplicate' | 'duplicateUnfenced' | 'unknown';
+
 /** What is known of one guild. Its events are numbered in the order Discord emitted them. */
 interface GuildAccount {
   emittedUpTo: number;
@@ -72,11 +75,11 @@ export class Ledger {
   }
 
   /** Event `n` reached its handler; `unfenced` when its envelope said so. */
-  delivered(guildId: string, n: number, atMs: number, { unfenced }: { unfenced: boolean }): void {
+  delivered(guildId: string, n: number, atMs: number, { unfenced }: { unfenced: boolean }): DeliveryVerdict {
     const guild = this.#account(guildId);
     if (n > guild.emittedUpTo || n < 1) {
       this.#unknown += 1;
-      return;
+      return 'unknown';
     }
     const emittedAtMs = guild.pending.get(n);
     const givenUp = guild.givenUp.get(n);
@@ -91,12 +94,17 @@ export class Ledger {
     } else {
       if (unfenced) this.#duplicatedUnfenced += 1;
       else this.#duplicated += 1;
-      return;
+      return unfenced ? 'duplicateUnfenced' : 'duplicate';
     }
     this.#delivered += 1;
     this.#lastDeliveryAtMs = atMs;
-    if (n > guild.highestDelivered) guild.highestDelivered = n;
-    else if (!this.#unordered.has(guildId)) this.#reordered += 1;
+    if (n > guild.highestDelivered) {
+      guild.highestDelivered = n;
+      return 'first';
+    }
+    if (this.#unordered.has(guildId)) return 'first';
+    this.#reordered += 1;
+    return 'reordered';
   }
 
   /**

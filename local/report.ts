@@ -26,7 +26,7 @@ export interface RunReport {
   readonly duplicatedUnfenced?: number;
   /** Envelopes marked `unfenced`. */
   readonly unfencedEnvelopes: number;
-  /** Events whose session Discord had ended before they could be received. */
+  /** Events that nobody owes: Discord had ended their session, or they are interactions that came too late to answer. */
   readonly undeliverable?: number;
   /** Deliveries of something that was never emitted. */
   readonly unknown?: number;
@@ -46,7 +46,7 @@ export interface RunReport {
   readonly readyAfterMs: number;
   readonly shards: number;
   readonly guilds: number;
-  readonly interactions?: { readonly sent: number; readonly answered: number };
+  readonly interactions?: { readonly sent: number; readonly answered: number; readonly expired: number };
   /** Events whose handler failed for good. */
   readonly deadLetters: number;
   /** Workers that ended by themselves and were started again. */

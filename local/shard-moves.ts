@@ -4,40 +4,51 @@ import type { WorkerLogLine } from './worker-fleet.ts';
 /** A shard that changed hands. */
 export interface ShardMove {
   readonly shard: number;
+  /** Names of workers. */
   readonly from: string;
   readonly to: string;
   readonly fromIncarnation: string;
+  /** The new owner stood ready before the old one let go. */
+  readonly poised: boolean;
 }
 
 /** Follows who holds which shard in the workers' own log lines, and tells planned moves from unplanned ones. */
 export class ShardMoves {
   readonly #holders = new Map<number, { incarnation: string; workerId: string; epoch: number }>();
-  /** `<incarnation> <shard>` of what workers held when they were taken for dead. */
+  /** `<incarnation> <shard>` of what workers held, as far as was known, when they were fenced. */
   readonly #fenced = new Set<string>();
+  /** The same of what workers let go by themselves, without a new owner at hand. */
+  readonly #released = new Set<string>();
   readonly #moves: ShardMove[] = [];
 
   /** Takes a line in; the move that it tells of, if it does. */
   take(workerId: string, line: WorkerLogLine): ShardMove | undefined {
-    if (line.msg === 'worker.fenced' && Array.isArray(line['shards'])) {
-      for (const key of line['shards'])
-        this.#fenced.add(`${String(line['fenced'])} ${parseShardKey(String(key)).shardId}`);
-    }
+    if (line.msg === 'worker.fenced') note(this.#fenced, line['fenced'], line['shards']);
+    if (line.msg === 'worker.released_to_nobody') note(this.#released, line['incarnation'], line['shards']);
     if (line.msg !== 'shard.held') return undefined;
-    const { shard, incarnation, epoch } = line;
-    if (shard === undefined || typeof incarnation !== 'string' || typeof epoch !== 'number') return undefined;
+    const { shard, incarnation, epoch, poised } = line;
+    if (typeof shard !== 'number' || typeof incarnation !== 'string' || typeof epoch !== 'number') return undefined;
     const before = this.#holders.get(shard);
     // Lines of two processes may arrive in the wrong order.
     if (before !== undefined && before.epoch >= epoch) return undefined;
     this.#holders.set(shard, { incarnation, workerId, epoch });
     if (before === undefined) return undefined;
-    const move = { shard, from: before.workerId, to: workerId, fromIncarnation: before.incarnation };
+    const move = {
+      shard,
+      from: before.workerId,
+      to: workerId,
+      fromIncarnation: before.incarnation,
+      poised: poised === true,
+    };
     this.#moves.push(move);
     return move;
   }
 
   /** The fence and the grant that follows it are told by different processes, in any order: so this is decided late. */
   isTakeover(move: ShardMove): boolean {
-    return this.#fenced.has(`${move.fromIncarnation} ${move.shard}`);
+    const held = `${move.fromIncarnation} ${move.shard}`;
+    // A worker that has handed everything over fences itself on leaving.
+    return !move.poised && this.#fenced.has(held) && !this.#released.has(held);
   }
 
   get takeovers(): number {
@@ -47,4 +58,9 @@ export class ShardMoves {
   get handoffs(): number {
     return this.#moves.length - this.takeovers;
   }
+}
+
+function note(set: Set<string>, incarnation: unknown, shards: unknown): void {
+  if (typeof incarnation !== 'string' || !Array.isArray(shards)) return;
+  for (const key of shards) set.add(`${incarnation} ${parseShardKey(String(key)).shardId}`);
 }

@@ -1,4 +1,5 @@
 import type { Clock } from '../shared/clock.ts';
+import type { Logger } from '../shared/logger.ts';
 import type { Random } from '../shared/random.ts';
 import { interactionStream } from './discord/event-identity.ts';
 import { type DiscordSimulator, startSimulator } from './discord/simulator.ts';
@@ -12,6 +13,7 @@ export interface SimulatedDiscordOptions {
   readonly ledger: Ledger;
   readonly clock: Clock;
   readonly random: Random;
+  readonly logger: Logger;
 }
 
 const guildsPerShard = 25;
@@ -26,7 +28,7 @@ export class SimulatedDiscord implements DiscordView {
 
   /** Starts it, without traffic. */
   static async start(options: SimulatedDiscordOptions): Promise<SimulatedDiscord> {
-    const { shards, isWanted, ledger, clock, random } = options;
+    const { shards, isWanted, ledger, clock, random, logger } = options;
     const simulator = await startSimulator({
       shards,
       guildsPerShard,
@@ -40,6 +42,7 @@ export class SimulatedDiscord implements DiscordView {
         if (stream === interactionStream || isWanted(type)) ledger.emitted(stream, n, atMs);
       },
       onUndeliverable: (stream, n, reason) => {
+        logger.warn({ stream, n, reason }, 'discord.event_given_up');
         // What Discord ended by itself is nobody's fault; the rest was fetched too late or thrown away.
         ledger.givenUp(stream, n, reason === 'invalidated' ? 'undeliverable' : 'lost');
       },

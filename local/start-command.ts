@@ -1,5 +1,5 @@
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import { destination, pino } from 'pino';
 import { systemClock } from '../shared/clock.ts';
 import type { Logger } from '../shared/logger.ts';
@@ -39,6 +39,8 @@ const settleWithinMs = 60_000;
 const drainWithinMs = 15_000;
 const redrawEveryMs = 500;
 const lostEventsShown = 20;
+/** Folders of logs left from earlier runs. */
+const runsKept = 9;
 
 /**
  * Runs a fleet until `--duration` is over or somebody presses Ctrl-C; then it settles, drains and reports.
@@ -56,7 +58,8 @@ export async function start(options: StartOptions): Promise<number> {
   const server = await ConsoleServer.start(options.port, () => run?.snapshot() ?? emptySnapshot(phase));
   try {
     view.note(`Console: ${server.url}`);
-    const logDirectory = join(process.cwd(), '.baton', 'logs');
+    const logDirectory = makeLogDirectory(join(process.cwd(), '.baton', 'logs'));
+    view.note(`Logs: ${relative(process.cwd(), logDirectory)}`);
     const fleet = await startFleet({
       environment: process.env,
       shards: options.shards,
@@ -226,7 +229,13 @@ class StartRun {
         identifyViolations: discord.identifyViolations,
       }),
       delivered: discord === undefined ? monitor.delivered : totals.delivered,
-      ...(interactions && { interactions: { sent: interactions.emitted, answered: interactions.answered } }),
+      ...(interactions && {
+        interactions: {
+          sent: interactions.emitted,
+          answered: interactions.answered,
+          expired: this.#fleet.expiredInteractions,
+        },
+      }),
       unfencedEnvelopes: this.#fleet.unfencedEnvelopes,
       identifies: monitor.identifies,
       resumes: monitor.resumes,
@@ -272,9 +281,19 @@ async function untilAborted(signal: AbortSignal): Promise<void> {
   await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }
 
+/** A folder of this run's own, because several may run at a time; of earlier ones the last few are kept. */
+function makeLogDirectory(parent: string): string {
+  mkdirSync(parent, { recursive: true });
+  const earlier = readdirSync(parent).sort();
+  for (const run of earlier.slice(0, -runsKept)) rmSync(join(parent, run), { recursive: true, force: true });
+  const startedAt = new Date(systemClock.wallClockMs()).toISOString().replaceAll(':', '-');
+  const directory = join(parent, `${startedAt}-${process.pid}`);
+  mkdirSync(directory);
+  return directory;
+}
+
 /** What this process itself has to say: functions, emulators, monitor. */
 function fileLogger(directory: string): Logger {
-  mkdirSync(directory, { recursive: true });
   return pino(
     { base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (level) => ({ level }) } },
     destination({ dest: join(directory, 'fleet.log'), append: false, sync: true }),

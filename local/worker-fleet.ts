@@ -10,7 +10,6 @@ import type { UsageMessage } from './worker-process.ts';
 export interface WorkerLogLine {
   readonly level: string;
   readonly msg: string;
-  readonly shard?: number;
   readonly [field: string]: unknown;
 }
 

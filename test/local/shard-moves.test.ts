@@ -1,38 +1,54 @@
 import { expect, test } from 'vitest';
 import { ShardMoves } from '../../local/shard-moves.ts';
 
-const held = (shard: number, incarnation: string, epoch: number) => ({
+const held = (shard: number, incarnation: string, epoch: number, poised = false) => ({
   level: 'info',
   msg: 'shard.held',
   shard,
   incarnation,
   epoch,
+  poised,
+});
+const fenced = (incarnation: string, ...shards: string[]) => ({
+  level: 'warn',
+  msg: 'worker.fenced',
+  incarnation: 'coordinator',
+  fenced: incarnation,
+  shards,
 });
 
 test('the first owner is no move, a later one is a handoff', () => {
   const moves = new ShardMoves();
   expect(moves.take('one', held(3, 'a', 1))).toBeUndefined();
-  expect(moves.take('two', held(3, 'b', 2))).toEqual({ shard: 3, from: 'one', to: 'two', fromIncarnation: 'a' });
+  expect(moves.take('two', held(3, 'b', 2, true))).toEqual({
+    shard: 3,
+    from: 'one',
+    to: 'two',
+    fromIncarnation: 'a',
+    poised: true,
+  });
   expect([moves.handoffs, moves.takeovers]).toEqual([1, 0]);
 });
 
 test('a move away from a fenced worker is a takeover, whichever is heard of first', () => {
   const moves = new ShardMoves();
   for (const shard of [1, 2]) moves.take('one', held(shard, 'a', 1));
-  const fence = { level: 'warn', msg: 'worker.fenced', fenced: 'a', shards: ['16.1', '16.2'] };
   moves.take('two', held(1, 'b', 2));
-  moves.take('two', fence);
+  moves.take('two', fenced('a', '16.1', '16.2'));
   moves.take('two', held(2, 'b', 2));
   expect([moves.handoffs, moves.takeovers]).toEqual([0, 2]);
 });
 
-test('what a worker had handed over before it died stays a handoff', () => {
+test('a worker that fences itself after handing over leaves handoffs behind', () => {
   const moves = new ShardMoves();
-  for (const shard of [1, 2]) moves.take('one', held(shard, 'a', 1));
-  moves.take('two', held(1, 'b', 2));
-  moves.take('two', { level: 'warn', msg: 'worker.fenced', fenced: 'a', shards: ['16.2'] });
+  for (const shard of [1, 2, 3]) moves.take('one', held(shard, 'a', 1));
+  moves.take('two', held(1, 'b', 2, true));
+  const toNobody = { level: 'warn', msg: 'worker.released_to_nobody', incarnation: 'a', shards: ['16.2'] };
+  moves.take('one', toNobody);
+  moves.take('two', fenced('a', '16.1', '16.2'));
   moves.take('two', held(2, 'b', 2));
-  expect([moves.handoffs, moves.takeovers]).toEqual([1, 1]);
+  moves.take('two', held(3, 'b', 2));
+  expect([moves.handoffs, moves.takeovers]).toEqual([3, 0]);
 });
 
 test('lines that say nothing of the kind, come late or lack fields are passed over', () => {
