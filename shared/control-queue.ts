@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Incarnation } from './coordination/model.ts';
 import { BatonError, messageOf } from './errors.ts';
+import { controlQueuePrefix } from './fleet-resources.ts';
 import { isShardKey, type ShardKey } from './sharding.ts';
 
 const incarnation = z.string().min(1);
@@ -38,7 +39,7 @@ export interface ControlPlane {
 
 /** Name of a worker's control queue. The incarnation loses its dashes, or a long fleet name would pass SQS's 80 characters. */
 export function controlQueueName(fleet: string, incarnation: Incarnation): string {
-  return `${fleet}-control-${incarnation.replaceAll('-', '')}`;
+  return `${controlQueuePrefix(fleet)}${incarnation.replaceAll('-', '')}`;
 }
 
 /** Reads the body of a control message. @throws {Error} with the reason when it is none. */

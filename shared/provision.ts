@@ -17,6 +17,14 @@ import {
 import { type Clock, systemClock } from './clock.ts';
 import type { FleetConfig } from './config.ts';
 import { BatonError, type BatonErrorCode, messageOf } from './errors.ts';
+import {
+  deadLetterQueueName,
+  eventsQueueSettings,
+  interactionsQueueSettings,
+  type QueueSettings,
+  tableKey,
+  timeToLiveAttribute,
+} from './fleet-resources.ts';
 
 export interface ProvisionClients {
   readonly dynamodb: DynamoDBClient;
@@ -43,19 +51,6 @@ export interface ProvisionedFleet {
 
 const answerWithinMs = 5000;
 const tableActiveWithinMs = 60_000;
-const timeToLiveAttribute = 'expiresAt';
-const daySeconds = 24 * 60 * 60;
-
-/**
- * Six times the longest run of the events function (Lambda, "Using Lambda with Amazon SQS", visibility timeout).
- * The high receive count keeps a throttled function from pushing healthy envelopes out (protocol, "From the queue to
- * the handler").
- */
-const eventsVisibilitySeconds = 180;
-const interactionsVisibilitySeconds = 90;
-const maxReceiveCount = 100;
-/** Discord takes an answer for three seconds, and a follow-up for fifteen minutes. */
-const interactionsRetentionSeconds = 15 * 60;
 
 /**
  * Makes the tables and queues of a fleet where they are missing, and waits until the tables are usable. May be
@@ -75,16 +70,8 @@ export async function provision(
   const [, , events, interactions] = await Promise.all([
     run.ensureTable(config.table),
     run.ensureTable(config.directoryTable),
-    run.ensureQueueWithDeadLetters(config.eventsQueue, {
-      FifoQueue: 'true',
-      DeduplicationScope: 'messageGroup',
-      FifoThroughputLimit: 'perMessageGroupId',
-      VisibilityTimeout: String(eventsVisibilitySeconds),
-    }),
-    run.ensureQueueWithDeadLetters(config.interactionsQueue, {
-      VisibilityTimeout: String(interactionsVisibilitySeconds),
-      MessageRetentionPeriod: String(interactionsRetentionSeconds),
-    }),
+    run.ensureQueueWithDeadLetters(config.eventsQueue, eventsQueueSettings),
+    run.ensureQueueWithDeadLetters(config.interactionsQueue, interactionsQueueSettings),
   ]).catch((error: unknown) => {
     failure.abort();
     throw error;
@@ -115,11 +102,6 @@ export async function resolveQueueUrl(nameOrUrl: string, sqs: SQSClient): Promis
     );
   }
   return url;
-}
-
-/** `baton-events.fifo` to `baton-events-dlq.fifo`, `baton-interactions` to `baton-interactions-dlq`. */
-export function deadLetterQueueName(queueName: string): string {
-  return queueName.endsWith('.fifo') ? `${queueName.slice(0, -'.fifo'.length)}-dlq.fifo` : `${queueName}-dlq`;
 }
 
 type QueueAttributes = Partial<Record<QueueAttributeName, string>>;
@@ -158,10 +140,11 @@ class ProvisionRun {
       }
     }
     const keys = table.KeySchema?.map(({ AttributeName, KeyType }) => `${AttributeName} ${KeyType}`).join(', ');
-    if (keys !== 'pk HASH, sk RANGE') {
+    const ownKeys = `${tableKey.partition} HASH, ${tableKey.sort} RANGE`;
+    if (keys !== ownKeys) {
       throw new BatonError(
         'PROVISION_FAILED',
-        `table ${name} has the keys ${keys}, not pk HASH, sk RANGE: it is another program's, name a different table`,
+        `table ${name} has the keys ${keys}, not ${ownKeys}: it is another program's, name a different table`,
       );
     }
     await this.#ensureTimeToLive(name);
@@ -169,18 +152,23 @@ class ProvisionRun {
 
   async ensureQueueWithDeadLetters(
     nameOrUrl: string,
-    attributes: QueueAttributes,
+    settings: QueueSettings,
   ): Promise<{ queueUrl: string; deadLetterQueueUrl: string }> {
     const name = queueNameOf(nameOrUrl);
-    const isFifo = name.endsWith('.fifo');
     const deadLetterQueueUrl = await this.#ensureQueue(deadLetterQueueName(name), {
-      ...(isFifo && { FifoQueue: 'true' }),
-      MessageRetentionPeriod: String(14 * daySeconds),
+      ...(settings.fifo && { FifoQueue: 'true' }),
+      MessageRetentionPeriod: String(settings.deadLetterRetentionSeconds),
     });
     const { QueueArn: deadLetterTargetArn } = await this.#queueAttributes(deadLetterQueueUrl, ['QueueArn']);
     const queueUrl = await this.#ensureQueue(name, {
-      ...attributes,
-      RedrivePolicy: JSON.stringify({ deadLetterTargetArn, maxReceiveCount }),
+      ...(settings.fifo && {
+        FifoQueue: 'true',
+        DeduplicationScope: 'messageGroup',
+        FifoThroughputLimit: 'perMessageGroupId',
+      }),
+      VisibilityTimeout: String(settings.visibilityTimeoutSeconds),
+      MessageRetentionPeriod: String(settings.retentionSeconds),
+      RedrivePolicy: JSON.stringify({ deadLetterTargetArn, maxReceiveCount: settings.maxReceiveCount }),
     });
     return { queueUrl, deadLetterQueueUrl };
   }
@@ -205,12 +193,12 @@ class ProvisionRun {
             TableName: name,
             BillingMode: 'PAY_PER_REQUEST',
             AttributeDefinitions: [
-              { AttributeName: 'pk', AttributeType: 'S' },
-              { AttributeName: 'sk', AttributeType: 'S' },
+              { AttributeName: tableKey.partition, AttributeType: 'S' },
+              { AttributeName: tableKey.sort, AttributeType: 'S' },
             ],
             KeySchema: [
-              { AttributeName: 'pk', KeyType: 'HASH' },
-              { AttributeName: 'sk', KeyType: 'RANGE' },
+              { AttributeName: tableKey.partition, KeyType: 'HASH' },
+              { AttributeName: tableKey.sort, KeyType: 'RANGE' },
             ],
           }),
           { abortSignal },

@@ -8,7 +8,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type EmbeddedCloud, startEmbeddedCloud } from '../../local/cloud/embedded-cloud.ts';
 import { type AwsClientSettings, createDynamoDBClient, createSqsClient } from '../../shared/aws-clients.ts';
 import { type FleetConfig, readFleetConfig } from '../../shared/config.ts';
-import { deadLetterQueueName, type ProvisionClients, provision, resolveQueueUrl } from '../../shared/provision.ts';
+import { deadLetterQueueName } from '../../shared/fleet-resources.ts';
+import { type ProvisionClients, provision, resolveQueueUrl } from '../../shared/provision.ts';
 
 let cloud: EmbeddedCloud;
 let clients: ProvisionClients;
