@@ -13,6 +13,11 @@ export function successionOrder(workers: readonly WorkerRecord[], dead: Readonly
     );
 }
 
+/** The role's liveness counter: it moves with every write of its holder, and with every change of holder. */
+export function roleCounter({ term, counter }: CoordinatorRole): number {
+  return term * 1e9 + counter;
+}
+
 export interface RoleView {
   readonly me: Incarnation;
   readonly role: CoordinatorRole | undefined;

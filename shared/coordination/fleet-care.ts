@@ -1,0 +1,291 @@
+import type { Clock } from '../clock.ts';
+import type { ControlPlane } from '../control-queue.ts';
+import { messageOf } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import { type ShardAddress, type ShardKey, shardKey } from '../sharding.ts';
+import { type Assignment, listShards, planAssignments } from './assignment.ts';
+import type { LivenessWatch } from './liveness-watch.ts';
+import type { CheckpointEntry, CheckpointItem, FleetState, Incarnation, Lease, WorkerRecord } from './model.ts';
+import type { CoordinationStore } from './store.ts';
+
+/** A cold fleet waits for this long without a new worker before shards that nobody ever held are given out. */
+const settleMs = 1500;
+/** Log again about shards without an owner, while it lasts. */
+const unplacedLogEveryMs = 30_000;
+
+export interface FleetCareOptions {
+  readonly store: CoordinationStore;
+  readonly control: ControlPlane;
+  /** Who writes: named in fences, and watched by nobody here. */
+  readonly me: Incarnation;
+  readonly fleet: FleetState;
+  readonly watch: LivenessWatch;
+  /** `undefined`: all shards of the fleet. A list: `me` looks after these alone, and takes them itself. */
+  readonly ownShardIds: readonly number[] | undefined;
+  /** A lease that `me` owns or shall own was changed here. */
+  readonly onOwnLease: (leases: readonly Lease[]) => void;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/**
+ * What looking after a fleet consists of: everybody's liveness counter is observed, the dead are fenced, their shards
+ * and the unheld ones assigned, the empty records removed. Any number of these at once do no harm: every write is
+ * conditional on what it was decided on. The coordinator does it every tick, the rebalance function when there is none.
+ */
+export class FleetCare {
+  readonly #options: FleetCareOptions;
+  readonly #watch: LivenessWatch;
+  /** Entries of fenced workers: what a takeover hands on. */
+  readonly #fenced = new Map<Incarnation, Map<ShardKey, CheckpointEntry>>();
+  #knownWorkers = '';
+  #workersChangedMs: number;
+  #unplacedLoggedMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: FleetCareOptions) {
+    this.#options = options;
+    this.#watch = options.watch;
+    this.#workersChangedMs = options.clock.monotonicMs();
+  }
+
+  /** Incarnations known to be fenced, or to own shards without being registered. */
+  get gone(): ReadonlySet<Incarnation> {
+    return new Set(this.#fenced.keys());
+  }
+
+  /** Observes everybody; when `acting`, also fences the dead and assigns shards. */
+  async lookAfter(workers: readonly WorkerRecord[], acting: boolean, signal: AbortSignal): Promise<void> {
+    const { ownShardIds, me, clock } = this.#options;
+    this.#noticeJoins(workers);
+    const others = workers.filter((worker) => worker.incarnation !== me && !this.#fenced.has(worker.incarnation));
+    const { dead, fenced } = await this.#watch.read(others);
+    for (const worker of fenced) await this.#fence(worker);
+    if (!acting || signal.aborted) return;
+    for (const worker of dead) await this.#fence(worker);
+    const leases = await this.#readLeases();
+    const registered = new Set(workers.map((worker) => worker.incarnation));
+    const owners = new Set(leases.flatMap((lease) => (lease.owner === undefined ? [] : [lease.owner])));
+    for (const owner of owners)
+      if (!registered.has(owner) && !this.#fenced.has(owner)) await this.#fenceUnregistered(owner);
+    const gone = new Set(this.#fenced.keys());
+    const targets = ownShardIds === undefined ? workers : workers.filter((worker) => worker.incarnation === me);
+    const plan = planAssignments({
+      leases,
+      workers: targets.map((worker) => (ownShardIds === undefined ? worker : { ...worker, assignable: true })),
+      gone,
+      alive: new Set(
+        workers.map((worker) => worker.incarnation).filter((incarnation) => this.#looksAlive(incarnation)),
+      ),
+      settled: ownShardIds !== undefined || clock.monotonicMs() - this.#workersChangedMs >= settleMs,
+    });
+    await this.#carryOut(plan.assignments, workers, signal);
+    if (workers.some((worker) => !worker.draining)) this.#reportUnplaced(plan.unplaced);
+    await this.#removeEmpty(workers, leases, plan.assignments);
+  }
+
+  /** All leases this coordinator answers for; those that do not exist yet are created. */
+  async #readLeases(): Promise<Lease[]> {
+    const { store, fleet, ownShardIds } = this.#options;
+    const { shardCount } = fleet;
+    const shardIds = ownShardIds ?? Array.from({ length: shardCount }, (_, shardId) => shardId);
+    const read = () =>
+      ownShardIds === undefined
+        ? store.listLeases(shardCount)
+        : store.readLeases(shardIds.map((shardId) => ({ shardId, shardCount })));
+    const leases = await read();
+    if (leases.length >= shardIds.length) return leases;
+    const existing = new Set(leases.map((lease) => lease.shard.shardId));
+    await store.createLeases(
+      shardCount,
+      shardIds.filter((shardId) => !existing.has(shardId)),
+    );
+    return read();
+  }
+
+  /** A worker that may well be dead is given nothing new. */
+  #looksAlive(incarnation: Incarnation): boolean {
+    if (this.#fenced.has(incarnation)) return false;
+    const observation = this.#watch.observation(incarnation);
+    return (
+      observation === undefined || observation.lastReadMs - observation.sinceMs <= 2 * this.#watch.rules.heartbeatMs
+    );
+  }
+
+  #noticeJoins(workers: readonly WorkerRecord[]): void {
+    const known = workers.map((worker) => worker.incarnation).join(' ');
+    if (known === this.#knownWorkers) return;
+    this.#knownWorkers = known;
+    this.#workersChangedMs = this.#options.clock.monotonicMs();
+  }
+
+  /** Fences every item of a worker on the counter that was seen; what the fence returns is what a takeover starts from. */
+  async #fence(worker: WorkerRecord): Promise<void> {
+    const { me, logger } = this.#options;
+    const { incarnation, workerId, chunkCount } = worker;
+    const seen = this.#watch.observation(incarnation)?.counter;
+    const entries = new Map<ShardKey, CheckpointEntry>();
+    for (let chunk = 0; chunk < chunkCount; chunk += 1) {
+      const item = await this.#fenceItem(incarnation, chunk, chunk === 0 ? seen : undefined);
+      if (item === 'alive') {
+        this.#watch.forget(incarnation);
+        return;
+      }
+      for (const [key, entry] of item?.entries ?? []) entries.set(key, entry);
+    }
+    this.#fenced.set(incarnation, entries);
+    this.#watch.forget(incarnation);
+    logger.warn({ fenced: incarnation, name: workerId, by: me, shards: [...entries.keys()] }, 'worker.fenced');
+    await this.send([worker], incarnation, { kind: 'fenced', incarnation, by: me });
+  }
+
+  /** Fences one item. Its further chunks belong to a worker that is fenced already, so any counter of theirs will do. */
+  async #fenceItem(
+    incarnation: Incarnation,
+    chunk: number,
+    seenVersion: number | undefined,
+  ): Promise<CheckpointItem | undefined | 'alive'> {
+    const { store, me } = this.#options;
+    let version = seenVersion;
+    for (;;) {
+      if (version === undefined) {
+        const [item] = await store.readCheckpoints([{ incarnation, chunk }]);
+        if (item === undefined || item.fencedBy !== undefined) return item;
+        version = item.version;
+      }
+      const outcome = await store.fence({ incarnation, chunk, seenVersion: version, by: me });
+      switch (outcome.kind) {
+        case 'fenced':
+          return outcome.item;
+        case 'missing':
+          return undefined;
+        case 'alive':
+          if (chunk === 0) return 'alive';
+          version = outcome.item.version;
+          break;
+      }
+    }
+  }
+
+  /** An owner without a record left the fleet, or lost its record: its items, if any, say what it last stored. */
+  async #fenceUnregistered(incarnation: Incarnation): Promise<void> {
+    const { store, logger } = this.#options;
+    const [item] = await store.readCheckpoints([{ incarnation, chunk: 0 }]);
+    if (item !== undefined && item.fencedBy === undefined) return;
+    this.#fenced.set(incarnation, new Map(item?.entries));
+    logger.warn({ fenced: incarnation }, 'worker.unregistered_owner');
+  }
+
+  async #carryOut(
+    assignments: readonly Assignment[],
+    workers: readonly WorkerRecord[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const nudges = new Map<Incarnation, Set<ShardKey>>();
+    const own: Lease[] = [];
+    const nudge = (incarnation: Incarnation | undefined, shard: ShardAddress) => {
+      if (incarnation === undefined) return;
+      const shards = nudges.get(incarnation) ?? new Set<ShardKey>();
+      nudges.set(incarnation, shards.add(shardKey(shard)));
+    };
+    // Ten at a time: a fleet of thousands is assigned in seconds, and the table is not overrun.
+    for (let index = 0; index < assignments.length && !signal.aborted; index += 10) {
+      const group = assignments.slice(index, index + 10);
+      const leases = await Promise.all(group.map((assignment) => this.#assign(assignment)));
+      group.forEach((assignment, place) => {
+        const lease = leases[place];
+        if (lease === undefined) return;
+        if (lease.owner === this.#options.me || lease.want === this.#options.me) own.push(lease);
+        nudge(lease.owner, lease.shard);
+        if (assignment.kind === 'want') nudge(assignment.want, lease.shard);
+      });
+    }
+    if (own.length > 0) this.#options.onOwnLease(own);
+    for (const [incarnation, shards] of nudges) {
+      if (incarnation === this.#options.me) continue;
+      await this.send(workers, incarnation, { kind: 'nudge', shards: [...shards] });
+    }
+  }
+
+  /** One conditional write; the lease after it, or `undefined` when the lease had changed meanwhile. */
+  async #assign(assignment: Assignment): Promise<Lease | undefined> {
+    const { store, logger } = this.#options;
+    const { shard, epoch } = assignment;
+    const write = () => {
+      switch (assignment.kind) {
+        case 'grant':
+          return store.grant(shard, { epoch, to: assignment.to });
+        case 'takeOver': {
+          const entry = this.#fenced.get(assignment.from)?.get(shardKey(shard));
+          return store.takeOver(shard, { epoch, from: assignment.from, to: assignment.to, entry });
+        }
+        case 'want':
+          return store.setWant(shard, { epoch, owner: assignment.owner, want: assignment.want });
+        case 'unwant':
+          return store.setWant(shard, { epoch, owner: assignment.owner, unwanted: assignment.unwanted });
+      }
+    };
+    const outcome = await write();
+    if (outcome.kind === 'refused') return undefined;
+    const event = assignment.kind === 'takeOver' ? 'shard.takeover' : 'shard.assigned';
+    logger.info(
+      { shard: shard.shardId, epoch: outcome.lease.epoch, assignment: assignment.kind, ...targetOf(assignment) },
+      event,
+    );
+    return outcome.lease;
+  }
+
+  /** Fenced workers that own nothing any more leave the register. */
+  async #removeEmpty(
+    workers: readonly WorkerRecord[],
+    leases: readonly Lease[],
+    assignments: readonly Assignment[],
+  ): Promise<void> {
+    const { store, control, fleet, ownShardIds, logger } = this.#options;
+    if (assignments.length > 0 || !workers.some((worker) => this.#fenced.has(worker.incarnation))) return;
+    // A worker that looks after its own list alone has not seen all leases.
+    const all = ownShardIds === undefined ? leases : await store.listLeases(fleet.shardCount);
+    const owners = new Set(all.map((lease) => lease.owner));
+    for (const worker of workers) {
+      if (!this.#fenced.has(worker.incarnation) || owners.has(worker.incarnation)) continue;
+      await store.removeWorker(worker.incarnation);
+      await control.close(worker.controlQueueUrl).catch((error: unknown) => {
+        logger.warn({ queue: worker.controlQueueUrl, error: messageOf(error) }, 'control_queue.not_removed');
+      });
+      logger.info({ removed: worker.incarnation, name: worker.workerId }, 'worker.removed');
+    }
+  }
+
+  /** A word to one of `workers`; nothing happens when `to` is not among them. Never rejects. */
+  async send(
+    workers: readonly WorkerRecord[],
+    to: Incarnation | undefined,
+    message: Parameters<ControlPlane['send']>[1],
+  ): Promise<void> {
+    const worker = workers.find(({ incarnation }) => incarnation === to);
+    if (worker === undefined) return;
+    // The receiver reads its leases every few seconds anyway; a message only makes it sooner.
+    await this.#options.control.send(worker.controlQueueUrl, message).catch((error: unknown) => {
+      this.#options.logger.warn({ to, message: message.kind, error: messageOf(error) }, 'control_queue.not_sent');
+    });
+  }
+
+  #reportUnplaced(shards: readonly ShardAddress[]): void {
+    const { clock, logger } = this.#options;
+    if (shards.length === 0 || clock.monotonicMs() - this.#unplacedLoggedMs < unplacedLogEveryMs) return;
+    this.#unplacedLoggedMs = clock.monotonicMs();
+    logger.error({ shards: listShards(shards) }, 'coordinator.no_capacity');
+  }
+}
+
+function targetOf(assignment: Assignment): object {
+  switch (assignment.kind) {
+    case 'grant':
+      return { to: assignment.to };
+    case 'takeOver':
+      return { from: assignment.from, to: assignment.to };
+    case 'want':
+      return { from: assignment.owner, to: assignment.want };
+    case 'unwant':
+      return { from: assignment.owner };
+  }
+}

@@ -1,0 +1,58 @@
+import type { Clock } from '../clock.ts';
+import { isDead, type LivenessRules, type Observation, observe } from './liveness.ts';
+import type { Incarnation, WorkerRecord } from './model.ts';
+import type { CoordinationStore } from './store.ts';
+
+export interface LivenessWatchOptions {
+  readonly store: CoordinationStore;
+  readonly rules: LivenessRules;
+  readonly clock: Clock;
+}
+
+/** One observer's memory of the liveness counters of workers; reads alone, no writes. */
+export class LivenessWatch {
+  readonly rules: LivenessRules;
+  readonly #options: LivenessWatchOptions;
+  readonly #observations = new Map<Incarnation, Observation>();
+
+  constructor(options: LivenessWatchOptions) {
+    this.rules = options.rules;
+    this.#options = options;
+  }
+
+  /** Reads the counters of `workers` once. Returns who of them is dead, and who is fenced already. */
+  async read(workers: readonly WorkerRecord[]): Promise<{ dead: WorkerRecord[]; fenced: WorkerRecord[] }> {
+    const { store, clock, rules } = this.#options;
+    const startedMs = clock.monotonicMs();
+    const items = await store.readCheckpoints(workers.map(({ incarnation }) => ({ incarnation, chunk: 0 })));
+    const answeredMs = clock.monotonicMs();
+    const byIncarnation = new Map(items.map((item) => [item.incarnation, item]));
+    const dead: WorkerRecord[] = [];
+    const fenced: WorkerRecord[] = [];
+    for (const worker of workers) {
+      const item = byIncarnation.get(worker.incarnation);
+      if (item?.fencedBy !== undefined) {
+        fenced.push(worker);
+        continue;
+      }
+      const reading = { counter: item?.version ?? -1, startedMs, answeredMs };
+      const observation = observe(this.#observations.get(worker.incarnation), reading, rules);
+      this.#observations.set(worker.incarnation, observation);
+      if (isDead(observation, rules)) dead.push(worker);
+    }
+    return { dead, fenced };
+  }
+
+  observation(incarnation: Incarnation): Observation | undefined {
+    return this.#observations.get(incarnation);
+  }
+
+  forget(incarnation: Incarnation): void {
+    this.#observations.delete(incarnation);
+  }
+
+  /** An observer that could not look, or could not write, for a while starts anew. */
+  forgetAll(): void {
+    this.#observations.clear();
+  }
+}
