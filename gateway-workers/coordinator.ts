@@ -12,6 +12,8 @@ import type { Logger } from '../shared/logger.ts';
 
 /** Observers read every second. */
 const tickMs = 1000;
+/** A cold fleet is looked at more often until its shards are given out. */
+const settlingTickMs = 200;
 
 export interface CoordinatorOptions {
   readonly store: CoordinationStore;
@@ -72,7 +74,7 @@ export class Coordinator {
         this.#forgetObservations();
         logger.warn({ error: messageOf(error) }, 'coordinator.store_unreachable');
       }
-      await this.#bell.wait(tickMs, signal);
+      await this.#bell.wait(this.#care.isSettling ? settlingTickMs : tickMs, signal);
     }
   }
 

@@ -9,7 +9,7 @@ import type { CheckpointEntry, CheckpointItem, FleetState, Incarnation, Lease, W
 import type { CoordinationStore } from './store.ts';
 
 /** A cold fleet waits for this long without a new worker before shards that nobody ever held are given out. */
-const settleMs = 1500;
+const settleMs = 1000;
 /** Log again about shards without an owner, while it lasts. */
 const unplacedLogEveryMs = 30_000;
 
@@ -38,6 +38,7 @@ export class FleetCare {
   readonly #watch: LivenessWatch;
   /** Entries of fenced workers: what a takeover hands on. */
   readonly #fenced = new Map<Incarnation, Map<ShardKey, CheckpointEntry>>();
+  #isSettling = false;
   #knownWorkers = '';
   #workersChangedMs: number;
   #unplacedLoggedMs = Number.NEGATIVE_INFINITY;
@@ -51,6 +52,11 @@ export class FleetCare {
   /** Incarnations known to be fenced, or to own shards without being registered. */
   get gone(): ReadonlySet<Incarnation> {
     return new Set(this.#fenced.keys());
+  }
+
+  /** Shards that nobody ever held wait for the fleet to gather: worth looking again soon. */
+  get isSettling(): boolean {
+    return this.#isSettling;
   }
 
   /** Observes everybody; when `acting`, also fences the dead and assigns shards. */
@@ -69,6 +75,8 @@ export class FleetCare {
       if (!registered.has(owner) && !this.#fenced.has(owner)) await this.#fenceUnregistered(owner);
     const gone = new Set(this.#fenced.keys());
     const targets = ownShardIds === undefined ? workers : workers.filter((worker) => worker.incarnation === me);
+    const settled = ownShardIds !== undefined || clock.monotonicMs() - this.#workersChangedMs >= settleMs;
+    this.#isSettling = !settled && leases.some((lease) => lease.owner === undefined && lease.epoch === 0);
     const plan = planAssignments({
       leases,
       workers: targets.map((worker) => (ownShardIds === undefined ? worker : { ...worker, assignable: true })),
@@ -76,7 +84,7 @@ export class FleetCare {
       alive: new Set(
         workers.map((worker) => worker.incarnation).filter((incarnation) => this.#looksAlive(incarnation)),
       ),
-      settled: ownShardIds !== undefined || clock.monotonicMs() - this.#workersChangedMs >= settleMs,
+      settled,
     });
     await this.#carryOut(plan.assignments, workers, signal);
     if (workers.some((worker) => !worker.draining)) this.#reportUnplaced(plan.unplaced);
