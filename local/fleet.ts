@@ -17,7 +17,7 @@ import { allIntents } from './discord/intents.ts';
 import { FleetMonitor } from './fleet-monitor.ts';
 import { Ledger } from './ledger.ts';
 import { LocalFunctions } from './local-functions.ts';
-import { ShardMoves } from './shard-moves.ts';
+import { type ShardMove, ShardMoves } from './shard-moves.ts';
 import { SimulatedDiscord } from './simulated-discord.ts';
 import { WorkerFleet, type WorkerLogLine, type WorkerSlot } from './worker-fleet.ts';
 
@@ -171,6 +171,7 @@ export class LocalFleet {
   readonly #logger: Logger;
   readonly #closeAll: () => Promise<void>;
   readonly #stopping = new AbortController();
+  readonly #newMoves: ShardMove[] = [];
   readonly #unfencedEnvelopes = new Set<string>();
   #deadLetters = 0;
   #crashes = 0;
@@ -245,6 +246,7 @@ export class LocalFleet {
   async watch(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.monitor.look();
+      this.#noteMoves();
       this.ledger.sweep(this.#clock.wallClockMs());
       await this.#clock.sleep(lookEveryMs, signal);
     }
@@ -313,11 +315,20 @@ export class LocalFleet {
 
   #takeLogLine(workerId: string, line: WorkerLogLine): void {
     const move = this.moves.take(workerId, line);
-    if (move !== undefined) this.monitor.note(`shard ${move.shard}: ${move.from} -> ${move.to}`);
+    if (move !== undefined) this.#newMoves.push(move);
     if (line.msg === 'shard.ready') this.monitor.countSession('identify');
     if (line.msg === 'shard.resumed') this.monitor.countSession('resume');
-    if (line.msg === 'worker.fenced' && line['fenced'] !== undefined) {
-      this.monitor.note(`${String(line['name'])} was taken for dead by ${workerId}`);
+  }
+
+  /** What moved since the last look, by where from and where to: a worker that ends moves many shards at once. */
+  #noteMoves(): void {
+    const ways = Map.groupBy(
+      this.#newMoves.splice(0),
+      (move) => `${move.from} -> ${move.to} (${this.moves.isTakeover(move) ? 'takeover' : 'handoff'})`,
+    );
+    for (const [way, moves] of ways) {
+      const shards = moves.map((move) => move.shard).sort((one, other) => one - other);
+      this.monitor.note(`${shards.length === 1 ? 'shard' : 'shards'} ${shards.join(', ')}: ${way}`);
     }
   }
 

@@ -5,11 +5,14 @@ import { renderTable } from './text-table.ts';
 export interface ViewOutput {
   readonly isTTY?: boolean | undefined;
   readonly columns?: number | undefined;
+  readonly rows?: number | undefined;
   write(text: string): unknown;
 }
 
 /** A plain line this often where nothing can be redrawn. */
 const plainLineEveryMs = 5000;
+const usualColumns = 80;
+const usualRows = 50;
 const shardsPerRow = 32;
 const alphabet = 'abcdefghijklmnopqrstuvwxyz';
 
@@ -25,8 +28,11 @@ export class LiveView {
   }
 
   update(snapshot: FleetSnapshot): void {
-    if (this.#output.isTTY === true) this.#redraw(renderView(snapshot, this.#output.columns ?? 80));
-    else this.#writePlainLine(snapshot);
+    if (this.#output.isTTY === true) {
+      // A terminal that does not know its size says 0. What has scrolled away cannot be drawn over.
+      const { columns, rows } = this.#output;
+      this.#redraw(renderView(snapshot, columns || usualColumns).slice(0, (rows || usualRows) - 1));
+    } else this.#writePlainLine(snapshot);
   }
 
   /** Writes a line that stays, above the view. */

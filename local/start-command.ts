@@ -141,13 +141,14 @@ class StartRun {
 
     this.#enter('settling');
     await this.#settle();
+    const shown = this.snapshot();
     this.#enter('draining');
     await Promise.race([this.#fleet.drain(drainWithinMs), untilAborted(this.#signals.atOnce)]);
     this.#enter('ended');
     this.stopDrawing();
     await watching;
     await monitor.look();
-    return this.#report({ readyAfterMs, trafficMs });
+    return this.#report({ readyAfterMs, trafficMs, guilds: shown.guildCount });
   }
 
   async #draw(signal: AbortSignal): Promise<void> {
@@ -209,7 +210,7 @@ class StartRun {
     }
   }
 
-  #report({ readyAfterMs, trafficMs }: { readyAfterMs: number; trafficMs: number }): RunReport {
+  #report({ readyAfterMs, trafficMs, guilds }: { readyAfterMs: number; trafficMs: number; guilds: number }): RunReport {
     const { discord, ledger, monitor, moves, workers } = this.#fleet;
     ledger.close();
     const totals = ledger.totals;
@@ -246,7 +247,7 @@ class StartRun {
       durationMs: Math.round(trafficMs),
       readyAfterMs: Math.round(readyAfterMs),
       shards: status.shardCount ?? 0,
-      guilds: this.snapshot().guildCount,
+      guilds,
       deadLetters: this.#fleet.deadLetters,
       crashes: this.#fleet.crashes,
       perWorker: workers.workers.map((worker) => worker.tally),

@@ -104,6 +104,12 @@ describe('LiveView', () => {
     expect(terminal.written).not.toContain('\u001b');
   });
 
+  test('never draws more than the terminal holds', () => {
+    const terminal = Object.assign(new Terminal(true), { rows: 6 });
+    new LiveView(terminal).update(snapshot());
+    expect(terminal.written.split('\n')).toHaveLength(6);
+  });
+
   test('writes a plain line every five seconds and at each phase elsewhere', () => {
     const output = new Terminal(false);
     const view = new LiveView(output);
