@@ -6,7 +6,15 @@ const integration = ['test/**/*.integration.test.ts'];
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: [...integration, 'test/simulation/**'] } },
+      {
+        test: {
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          exclude: [...integration, 'test/simulation/**', 'test/infra/**'],
+        },
+      },
+      // Importing and synthesizing a stack takes seconds; tests of it do not hold up the others.
+      { test: { name: 'infra', include: ['test/infra/**/*.test.ts'], exclude: integration, testTimeout: 60_000 } },
       { test: { name: 'simulation', include: ['test/simulation/**/*.test.ts'], testTimeout: 120_000 } },
       {
         test: {

@@ -21,6 +21,7 @@ const commands = {
   baton: { module: 'local/cli.ts', leading: [], development: false, npmOnly: false, graceMs: 30_000 },
   test: { module: 'scripts/test.ts', leading: [], development: true, npmOnly: true, graceMs: 1000 },
   check: { module: 'scripts/check.ts', leading: [], development: true, npmOnly: true, graceMs: 1000 },
+  synth: { module: 'infra/app.ts', leading: [], development: true, npmOnly: false, graceMs: 3000 },
   bench: { module: 'bench/run.ts', leading: [], development: true, npmOnly: true, graceMs: 3000 },
 };
 

@@ -1,0 +1,115 @@
+import { RemovalPolicy } from 'aws-cdk-lib';
+import { GatewayVpcEndpointAwsService, type IVpc, IpAddresses, SubnetType, Vpc } from 'aws-cdk-lib/aws-ec2';
+import type { IKey } from 'aws-cdk-lib/aws-kms';
+import { RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { Construct } from 'constructs';
+import { eventsQueueSettings, interactionsQueueSettings } from '../shared/fleet-resources.ts';
+import { BotSecret } from './bot-secret.ts';
+import { EventsFunction } from './events-function.ts';
+import { FleetQueue } from './fleet-queue.ts';
+import { FleetTable } from './fleet-table.ts';
+import { InteractionsFunction } from './interactions-function.ts';
+import { type WorkerCapacity, WorkerService } from './worker-service.ts';
+
+export interface BatonFleetProps {
+  /** Start of the name of every table, queue and function; two fleets of one account and region differ in it. */
+  readonly fleet: string;
+  readonly capacity: WorkerCapacity;
+  /** Number of shards of the bot. @default what Discord recommends */
+  readonly totalShards?: number | undefined;
+  /** ARN of a secret with the fields `token` and `publicKey`. @default an empty secret `<fleet>/discord` is created */
+  readonly secretArn?: string | undefined;
+  /** Network of the workers; they need a way out to the internet. @default two public subnets, no NAT gateway */
+  readonly vpc?: IVpc | undefined;
+  /** Key that encrypts both tables. @default a key that DynamoDB owns, at no charge */
+  readonly tableEncryptionKey?: IKey | undefined;
+  /** How long logs are kept. @default one month */
+  readonly logRetention?: RetentionDays | undefined;
+  /** What happens to tables and logs when the stack is deleted. @default tables and logs are kept */
+  readonly removalPolicy?: RemovalPolicy | undefined;
+  /** Invocations of the interactions function that no other function of the account can take. @default none */
+  readonly interactionsReservedConcurrency?: number | undefined;
+  /** Handlers never see an envelope twice, for one conditional write an envelope. @default false */
+  readonly consumerGuard?: boolean | undefined;
+}
+
+/** A whole fleet: tables, queues, gateway workers and the functions behind them. */
+export class BatonFleet extends Construct {
+  readonly coordination: FleetTable;
+  readonly directory: FleetTable;
+  readonly events: FleetQueue;
+  readonly interactions: FleetQueue;
+  readonly secret: BotSecret;
+  readonly workers: WorkerService;
+  readonly eventsFunction: EventsFunction;
+  readonly interactionsFunction: InteractionsFunction;
+
+  constructor(scope: Construct, id: string, props: BatonFleetProps) {
+    super(scope, id);
+    const { fleet, removalPolicy = RemovalPolicy.RETAIN, logRetention = RetentionDays.ONE_MONTH } = props;
+    const logs = { logRetention, logRemovalPolicy: removalPolicy };
+    const kept = { encryptionKey: props.tableEncryptionKey, removalPolicy };
+    this.coordination = new FleetTable(this, 'Coordination', { tableName: `${fleet}-coordination`, ...kept });
+    this.directory = new FleetTable(this, 'Directory', { tableName: `${fleet}-directory`, ...kept });
+    this.events = new FleetQueue(this, 'Events', { queueName: `${fleet}-events.fifo`, settings: eventsQueueSettings });
+    this.interactions = new FleetQueue(this, 'Interactions', {
+      queueName: `${fleet}-interactions`,
+      settings: interactionsQueueSettings,
+    });
+    this.secret = new BotSecret(this, 'Discord', { secretName: `${fleet}/discord`, importedArn: props.secretArn });
+
+    const environment = { BATON_FLEET: fleet, BATON_DIRECTORY_TABLE: this.directory.table.tableName };
+    this.workers = new WorkerService(this, 'Workers', {
+      fleet,
+      vpc: props.vpc ?? this.#publicVpc(),
+      capacity: props.capacity,
+      coordination: this.coordination,
+      directory: this.directory,
+      events: this.events,
+      interactions: this.interactions,
+      secret: this.secret,
+      environment: {
+        ...environment,
+        BATON_TABLE: this.coordination.table.tableName,
+        BATON_EVENTS_QUEUE: this.events.queue.queueUrl,
+        BATON_INTERACTIONS_QUEUE: this.interactions.queue.queueUrl,
+        BATON_TOTAL_SHARDS: String(props.totalShards ?? 'auto'),
+      },
+      ...logs,
+    });
+    this.eventsFunction = new EventsFunction(this, 'EventsFunction', {
+      functionName: `${fleet}-events`,
+      events: this.events,
+      directory: this.directory,
+      environment: {
+        ...environment,
+        BATON_EVENTS_DLQ: this.events.deadLetters.queueUrl,
+        BATON_CONSUMER_GUARD: props.consumerGuard === true ? 'on' : 'off',
+      },
+      ...logs,
+    });
+    this.interactionsFunction = new InteractionsFunction(this, 'InteractionsFunction', {
+      functionName: `${fleet}-interactions`,
+      interactions: this.interactions,
+      directory: this.directory,
+      environment,
+      reservedConcurrency: props.interactionsReservedConcurrency,
+      ...logs,
+    });
+  }
+
+  /** Gateway traffic is inbound and free in a public subnet; through a NAT gateway it is by far the largest cost. */
+  #publicVpc(): IVpc {
+    const vpc = new Vpc(this, 'Vpc', {
+      ipAddresses: IpAddresses.cidr('10.42.0.0/16'),
+      maxAzs: 2,
+      natGateways: 0,
+      subnetConfiguration: [{ name: 'public', subnetType: SubnetType.PUBLIC, mapPublicIpOnLaunch: false }],
+      // Nothing uses the default group, and restricting it would take a function of its own.
+      restrictDefaultSecurityGroup: false,
+    });
+    vpc.addGatewayEndpoint('DynamoDb', { service: GatewayVpcEndpointAwsService.DYNAMODB });
+    vpc.addGatewayEndpoint('S3', { service: GatewayVpcEndpointAwsService.S3 });
+    return vpc;
+  }
+}

@@ -1,0 +1,36 @@
+import { CfnOutput, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { CfnSecret, type ISecret, Secret } from 'aws-cdk-lib/aws-secretsmanager';
+import { Construct } from 'constructs';
+
+/** Fields of the secret's JSON value. */
+export const secretFields = { token: 'token', publicKey: 'publicKey' } as const;
+
+export interface BotSecretProps {
+  readonly secretName: string;
+  /** ARN of a secret that exists, with the fields `token` and `publicKey`. @default an empty one is created and kept */
+  readonly importedArn?: string | undefined;
+}
+
+/** The bot's credentials at Discord. No template ever holds their values. */
+export class BotSecret extends Construct {
+  readonly secret: ISecret;
+
+  constructor(scope: Construct, id: string, { secretName, importedArn }: BotSecretProps) {
+    super(scope, id);
+    if (importedArn !== undefined) {
+      this.secret = Secret.fromSecretCompleteArn(this, 'Imported', importedArn);
+      return;
+    }
+    // The L2 construct writes a random first value, and a later change of its properties would write over the token.
+    const created = new CfnSecret(this, 'Secret', {
+      name: secretName,
+      description: 'Discord bot of this fleet: {"token": "...", "publicKey": "..."}. Put the value in by hand.',
+    });
+    created.applyRemovalPolicy(RemovalPolicy.RETAIN);
+    this.secret = Secret.fromSecretCompleteArn(this, 'Created', created.ref);
+    new CfnOutput(Stack.of(this), 'PutTheToken', {
+      description: 'Run once, before the workers may start',
+      value: `aws secretsmanager put-secret-value --secret-id ${secretName} --secret-string '{"token":"...","publicKey":"..."}'`,
+    });
+  }
+}

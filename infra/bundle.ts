@@ -1,0 +1,53 @@
+import { mkdirSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { buildSync } from 'esbuild';
+
+/** The folder that holds package.json. */
+export const repositoryRoot = resolve(import.meta.dirname, '..');
+
+/** Programs that are shipped as one file each, by the path of their entry from the root. */
+export const programs = {
+  worker: 'gateway-workers/container.ts',
+  events: 'functions/events/handler.ts',
+  interactions: 'functions/interactions/handler.ts',
+} as const;
+
+export type ProgramName = keyof typeof programs;
+
+/**
+ * Bundles a program, the AWS SDK included, to one ES module for Node 24 with a source map beside it. Names are kept
+ * for readable stack traces. @throws when esbuild cannot resolve or compile something.
+ */
+export function bundleProgram(program: ProgramName, outputFile: string): void {
+  mkdirSync(dirname(outputFile), { recursive: true });
+  buildSync({
+    absWorkingDir: repositoryRoot,
+    entryPoints: [join(repositoryRoot, programs[program])],
+    outfile: outputFile,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node24',
+    mainFields: ['module', 'main'],
+    minifySyntax: true,
+    minifyWhitespace: true,
+    legalComments: 'none',
+    sourcemap: 'linked',
+    sourcesContent: false,
+    // Packages in CommonJS call `require` for Node's own modules, which an ES module does not have.
+    banner: {
+      js: "import { createRequire as createBundleRequire } from 'node:module'; const require = createBundleRequire(import.meta.url);",
+    },
+    logLevel: 'error',
+  });
+}
+
+if (import.meta.main) {
+  const [program, outputFile] = process.argv.slice(2);
+  if (program === undefined || !Object.hasOwn(programs, program) || outputFile === undefined) {
+    process.stderr.write(`usage: node infra/bundle.ts ${Object.keys(programs).join('|')} OUTPUT_FILE\n`);
+    process.exitCode = 2;
+  } else {
+    bundleProgram(program as ProgramName, resolve(outputFile));
+  }
+}

@@ -1,0 +1,32 @@
+import { Duration } from 'aws-cdk-lib';
+import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
+import type { Construct } from 'constructs';
+import { functionTimeoutSeconds } from '../shared/fleet-resources.ts';
+import { HandlerFunction, type HandlerFunctionProps } from './handler-function.ts';
+import type { FleetQueue } from './fleet-queue.ts';
+import type { FleetTable } from './fleet-table.ts';
+
+export interface EventsFunctionProps extends Omit<HandlerFunctionProps, 'program' | 'description' | 'timeout'> {
+  readonly events: FleetQueue;
+  readonly directory: FleetTable;
+  /** Envelopes that are handled at once. @default 50 */
+  readonly maxConcurrency?: number | undefined;
+}
+
+/** Runs the handlers of events; a queue group (a shard) is handled in order, groups side by side. */
+export class EventsFunction extends HandlerFunction {
+  constructor(scope: Construct, id: string, props: EventsFunctionProps) {
+    const { events, directory, maxConcurrency = 50, ...rest } = props;
+    super(scope, id, {
+      ...rest,
+      program: 'events',
+      description: 'Runs event handlers on envelopes of the events queue',
+      timeout: Duration.seconds(functionTimeoutSeconds.events),
+    });
+    this.function.addEventSource(
+      new SqsEventSource(events.queue, { batchSize: 10, reportBatchItemFailures: true, maxConcurrency }),
+    );
+    events.deadLetters.grant(this.function, 'sqs:SendMessage');
+    directory.table.grant(this.function, 'dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem');
+  }
+}

@@ -1,0 +1,71 @@
+import { dirname, join } from 'node:path';
+import { AssetHashType, DockerImage, Duration, type RemovalPolicy } from 'aws-cdk-lib';
+import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { Architecture, Code, Function as LambdaFunction, Runtime } from 'aws-cdk-lib/aws-lambda';
+import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { Construct } from 'constructs';
+import { bundleProgram, type ProgramName, programs, repositoryRoot } from './bundle.ts';
+
+export interface HandlerFunctionProps {
+  readonly program: ProgramName;
+  readonly description: string;
+  readonly functionName: string;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly timeout: Duration;
+  readonly logRetention: RetentionDays;
+  readonly logRemovalPolicy: RemovalPolicy;
+  /** @default 512, about 0.3 of a vCPU */
+  readonly memoryMb?: number | undefined;
+  /** Invocations at once that are kept for this function, and its limit. @default none are kept, and there is no limit */
+  readonly reservedConcurrency?: number | undefined;
+}
+
+/** A Lambda function of this repository: one bundled file on arm64, its own log group and a role that starts empty. */
+export class HandlerFunction extends Construct {
+  readonly function: LambdaFunction;
+  readonly logGroup: LogGroup;
+
+  constructor(scope: Construct, id: string, props: HandlerFunctionProps) {
+    super(scope, id);
+    const { program, description, functionName, environment, timeout, memoryMb = 512, reservedConcurrency } = props;
+    this.logGroup = new LogGroup(this, 'Logs', {
+      logGroupName: `/aws/lambda/${functionName}`,
+      retention: props.logRetention,
+      removalPolicy: props.logRemovalPolicy,
+    });
+    // Without a role CDK attaches AWSLambdaBasicExecutionRole, which may write to every log group.
+    const role = new Role(this, 'Role', { assumedBy: new ServicePrincipal('lambda.amazonaws.com') });
+    this.logGroup.grantWrite(role);
+    this.function = new LambdaFunction(this, 'Function', {
+      functionName,
+      description,
+      role,
+      logGroup: this.logGroup,
+      runtime: Runtime.NODEJS_24_X,
+      architecture: Architecture.ARM_64,
+      code: bundledCode(program),
+      handler: 'index.handler',
+      timeout,
+      memorySize: memoryMb,
+      environment: { ...environment, NODE_OPTIONS: '--enable-source-maps' },
+      ...(reservedConcurrency !== undefined && { reservedConcurrentExecutions: reservedConcurrency }),
+    });
+  }
+}
+
+/** The hash is that of the bundle: a change elsewhere in the repository updates no function. */
+function bundledCode(program: ProgramName): Code {
+  // CDK keeps one bundle for each source path, so the path must be the program's own.
+  return Code.fromAsset(join(repositoryRoot, dirname(programs[program])), {
+    assetHashType: AssetHashType.OUTPUT,
+    bundling: {
+      image: DockerImage.fromRegistry('bundled-without-docker'),
+      local: {
+        tryBundle(outputDirectory: string): boolean {
+          bundleProgram(program, join(outputDirectory, 'index.mjs'));
+          return true;
+        },
+      },
+    },
+  });
+}

@@ -1,0 +1,31 @@
+import { Duration } from 'aws-cdk-lib';
+import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
+import type { Construct } from 'constructs';
+import { functionTimeoutSeconds } from '../shared/fleet-resources.ts';
+import type { FleetQueue } from './fleet-queue.ts';
+import type { FleetTable } from './fleet-table.ts';
+import { HandlerFunction, type HandlerFunctionProps } from './handler-function.ts';
+
+export interface InteractionsFunctionProps extends Omit<HandlerFunctionProps, 'program' | 'description' | 'timeout'> {
+  readonly interactions: FleetQueue;
+  readonly directory: FleetTable;
+  /** Batches of interactions that are answered at once. @default 50 */
+  readonly maxConcurrency?: number | undefined;
+}
+
+/** Answers commands that reach the bot over the gateway. */
+export class InteractionsFunction extends HandlerFunction {
+  constructor(scope: Construct, id: string, props: InteractionsFunctionProps) {
+    const { interactions, directory, maxConcurrency = 50, ...rest } = props;
+    super(scope, id, {
+      ...rest,
+      program: 'interactions',
+      description: 'Answers interactions of the interactions queue',
+      timeout: Duration.seconds(functionTimeoutSeconds.interactions),
+    });
+    this.function.addEventSource(
+      new SqsEventSource(interactions.queue, { batchSize: 10, reportBatchItemFailures: true, maxConcurrency }),
+    );
+    directory.table.grant(this.function, 'dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem');
+  }
+}

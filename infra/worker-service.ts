@@ -1,0 +1,175 @@
+import { Duration, type RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { type IVpc, Peer, Port, SecurityGroup } from 'aws-cdk-lib/aws-ec2';
+import {
+  AvailabilityZoneRebalancing,
+  Cluster,
+  ContainerImage,
+  type ContainerDefinition,
+  CpuArchitecture,
+  FargateService,
+  FargateTaskDefinition,
+  LogDrivers,
+  OperatingSystemFamily,
+  Secret as ContainerSecret,
+} from 'aws-cdk-lib/aws-ecs';
+import { Platform } from 'aws-cdk-lib/aws-ecr-assets';
+import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { Construct } from 'constructs';
+import { controlQueuePrefix } from '../shared/fleet-resources.ts';
+import { type BotSecret, secretFields } from './bot-secret.ts';
+import { repositoryRoot } from './bundle.ts';
+import type { FleetQueue } from './fleet-queue.ts';
+import type { FleetTable } from './fleet-table.ts';
+
+/** Fargate's maximum: workers use it to hand their shards over. */
+const stopTimeout = Duration.seconds(120);
+
+/** CPU at which another worker is worth its price; shards are spread again over all of them. */
+const targetCpuPercent = 60;
+
+export interface WorkerCapacity {
+  /** CPU units of one worker: 256, 512, 1024 (one vCPU) and so on; Node uses little more than one vCPU. */
+  readonly cpu: number;
+  readonly memoryMb: number;
+  readonly minWorkers: number;
+  readonly maxWorkers: number;
+  /** Share of the workers, from 0 to 1, that runs on Fargate Spot; the first worker never does. */
+  readonly spotShare: number;
+  /** Shards that one worker takes. @default as many as are assigned to it */
+  readonly maxShards?: number | undefined;
+}
+
+export interface WorkerServiceProps {
+  readonly fleet: string;
+  readonly vpc: IVpc;
+  readonly capacity: WorkerCapacity;
+  readonly coordination: FleetTable;
+  readonly directory: FleetTable;
+  readonly events: FleetQueue;
+  readonly interactions: FleetQueue;
+  readonly secret: BotSecret;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly logRetention: RetentionDays;
+  readonly logRemovalPolicy: RemovalPolicy;
+}
+
+/** Gateway workers on ECS Fargate (arm64). A new task takes shards over before an old one is told to stop. */
+export class WorkerService extends Construct {
+  readonly cluster: Cluster;
+  readonly service: FargateService;
+  readonly taskDefinition: FargateTaskDefinition;
+  readonly container: ContainerDefinition;
+  readonly logGroup: LogGroup;
+
+  constructor(scope: Construct, id: string, props: WorkerServiceProps) {
+    super(scope, id);
+    const { fleet, vpc, capacity } = props;
+    this.cluster = new Cluster(this, 'Cluster', {
+      vpc,
+      clusterName: fleet,
+      enableFargateCapacityProviders: true,
+    });
+    this.logGroup = new LogGroup(this, 'Logs', {
+      logGroupName: `/baton/${fleet}/workers`,
+      retention: props.logRetention,
+      removalPolicy: props.logRemovalPolicy,
+    });
+    this.taskDefinition = new FargateTaskDefinition(this, 'Task', {
+      family: `${fleet}-worker`,
+      cpu: capacity.cpu,
+      memoryLimitMiB: capacity.memoryMb,
+      runtimePlatform: { cpuArchitecture: CpuArchitecture.ARM64, operatingSystemFamily: OperatingSystemFamily.LINUX },
+    });
+    this.container = this.#addContainer(props);
+    this.#grantTheWorkersActions(props);
+    this.service = this.#addService(props);
+    const scaling = this.service.autoScaleTaskCount({
+      minCapacity: capacity.minWorkers,
+      maxCapacity: capacity.maxWorkers,
+    });
+    scaling.scaleOnCpuUtilization('Cpu', {
+      targetUtilizationPercent: targetCpuPercent,
+      scaleInCooldown: Duration.minutes(15),
+      scaleOutCooldown: Duration.minutes(2),
+    });
+  }
+
+  #addContainer({ capacity, environment, secret }: WorkerServiceProps): ContainerDefinition {
+    return this.taskDefinition.addContainer('worker', {
+      image: ContainerImage.fromAsset(repositoryRoot, {
+        file: 'gateway-workers/Dockerfile',
+        platform: Platform.LINUX_ARM64,
+      }),
+      environment: {
+        ...environment,
+        AWS_REGION: Stack.of(this).region,
+        BATON_STOP_TIMEOUT_MS: String(stopTimeout.toMilliseconds()),
+        ...(capacity.maxShards !== undefined && { BATON_MAX_SHARDS: String(capacity.maxShards) }),
+      },
+      secrets: { DISCORD_TOKEN: ContainerSecret.fromSecretsManager(secret.secret, secretFields.token) },
+      stopTimeout,
+      readonlyRootFilesystem: true,
+      logging: LogDrivers.awsLogs({ logGroup: this.logGroup, streamPrefix: 'worker' }),
+    });
+  }
+
+  #addService({ fleet, vpc, capacity }: WorkerServiceProps): FargateService {
+    const securityGroup = new SecurityGroup(this, 'Outbound', {
+      vpc,
+      description: 'Gateway workers: HTTPS out, nothing in',
+      allowAllOutbound: false,
+    });
+    securityGroup.addEgressRule(Peer.anyIpv4(), Port.tcp(443), 'Discord and AWS');
+    return new FargateService(this, 'Service', {
+      cluster: this.cluster,
+      serviceName: `${fleet}-workers`,
+      taskDefinition: this.taskDefinition,
+      securityGroups: [securityGroup],
+      // Without a NAT gateway this is the way out; there is no way in.
+      assignPublicIp: true,
+      // All old workers live until the new ones have taken their shards.
+      minHealthyPercent: 100,
+      maxHealthyPercent: 200,
+      circuitBreaker: { enable: true, rollback: true },
+      // Evening out zones would stop workers, and so move shards, for no gain.
+      availabilityZoneRebalancing: AvailabilityZoneRebalancing.DISABLED,
+      capacityProviderStrategies: capacityProviders(capacity),
+    });
+  }
+
+  #grantTheWorkersActions({ fleet, coordination, directory, events, interactions }: WorkerServiceProps): void {
+    const role = this.taskDefinition.taskRole;
+    coordination.table.grant(
+      role,
+      'dynamodb:BatchGetItem',
+      'dynamodb:DeleteItem',
+      'dynamodb:GetItem',
+      'dynamodb:PutItem',
+      'dynamodb:Query',
+      'dynamodb:UpdateItem',
+    );
+    directory.table.grant(role, 'dynamodb:PutItem');
+    events.queue.grant(role, 'sqs:SendMessage');
+    interactions.queue.grant(role, 'sqs:SendMessage');
+    this.taskDefinition.addToTaskRolePolicy(
+      new PolicyStatement({
+        actions: [
+          'sqs:CreateQueue',
+          'sqs:DeleteMessage',
+          'sqs:DeleteQueue',
+          'sqs:ReceiveMessage',
+          'sqs:SendMessage',
+          'sqs:TagQueue',
+        ],
+        resources: [Stack.of(this).formatArn({ service: 'sqs', resource: `${controlQueuePrefix(fleet)}*` })],
+      }),
+    );
+  }
+}
+
+function capacityProviders({ spotShare }: WorkerCapacity) {
+  const spotWeight = Math.round(spotShare * 100);
+  const onDemand = { capacityProvider: 'FARGATE', base: 1, weight: 100 - spotWeight };
+  return spotWeight === 0 ? [onDemand] : [onDemand, { capacityProvider: 'FARGATE_SPOT', weight: spotWeight }];
+}
