@@ -55,8 +55,7 @@ export function loadCorpus(): Corpus {
 }
 
 function isAscii(text: string): boolean {
-  // oxlint-disable-next-line no-control-regex
-  return /^[\x00-\x7f]*$/.test(text);
+  return Buffer.byteLength(text) === text.length;
 }
 
 /** The same JSON with every character beyond ASCII written as an escape. */

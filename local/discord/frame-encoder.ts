@@ -26,7 +26,7 @@ class StreamEncoder implements FrameEncoder {
   encode(frame: Buffer): { data: Buffer; binary: boolean } {
     this.#stream.write(frame);
     // An empty frame compresses to nothing.
-    return { data: (this.#stream.read() as Buffer | null) ?? Buffer.alloc(0), binary: true };
+    return { data: this.#stream.read() ?? Buffer.alloc(0), binary: true };
   }
 
   close(): void {

@@ -79,6 +79,7 @@ export class GatewayConnection implements SessionConnection {
   #state: ConnectionState = { kind: 'greeting' };
   #encoder: FrameEncoder;
   #silent = false;
+  #hadSession = false;
   #lastSentSeq = 0;
   #lastHeartbeatAtMs = 0;
   #windowStartMs: number;
@@ -264,6 +265,7 @@ export class GatewayConnection implements SessionConnection {
     // The client may have been cut off for reading too slowly while READY or the replay was sent.
     if (this.#state.kind === 'closing') this.#deps.sessions.detach(session);
     else this.#state = { kind: 'attached', session };
+    this.#hadSession = true;
   }
 
   #onResume(d: unknown): void {
@@ -273,7 +275,8 @@ export class GatewayConnection implements SessionConnection {
       this.close(4001, 'Invalid payload.');
       return;
     }
-    if (!this.terms.atResumeUrl) stats.resumesAtMainUrl += 1;
+    // After op 9 a client may resume on the socket it has: that says nothing about the URL it would dial.
+    if (!this.terms.atResumeUrl && !this.#hadSession) stats.resumesAtMainUrl += 1;
     const { token, session_id: sessionId, seq } = parsed.data;
     const record = { atMs: clock.wallClockMs(), sessionId, seq };
     if (!identifyRules.acceptsToken(token)) {

@@ -23,6 +23,7 @@ export class GatewayClient {
   readonly undecodable: Buffer[] = [];
   readonly #socket: WebSocket;
   readonly #waiting = new Set<() => void>();
+  readonly #inflated: Buffer[] = [];
   #isClosed = false;
   readonly #inflate: ReturnType<typeof createInflate> | ReturnType<typeof createZstdDecompress> | undefined;
 
@@ -32,6 +33,7 @@ export class GatewayClient {
     });
     if (compress === 'zlib-stream') this.#inflate = createInflate({ flush: constants.Z_SYNC_FLUSH });
     if (compress === 'zstd-stream') this.#inflate = createZstdDecompress({ flush: constants.ZSTD_e_flush });
+    this.#inflate?.on('data', (chunk: Buffer) => this.#inflated.push(chunk));
     this.#socket.on('message', (data, isBinary) => this.#onMessage(data, isBinary));
     this.#socket.on('error', () => undefined);
     this.closed = new Promise((resolve) => {
@@ -103,13 +105,8 @@ export class GatewayClient {
     const bytes = data as Buffer;
     this.messages.push({ data: bytes, isBinary });
     if (this.#inflate) {
-      const chunks: Buffer[] = [];
-      const collect = (chunk: Buffer) => chunks.push(chunk);
-      this.#inflate.on('data', collect);
-      this.#inflate.write(bytes, () => {
-        this.#inflate?.off('data', collect);
-        this.#take(Buffer.concat(chunks));
-      });
+      // The stream works on one message at a time: what has come when a write is done is that message.
+      this.#inflate.write(bytes, () => this.#take(Buffer.concat(this.#inflated.splice(0))));
     } else {
       this.#take(isBinary ? inflateSync(bytes) : bytes);
     }

@@ -9,7 +9,7 @@ function filled(events: number, limits = { maxEvents: 3, minAgeMs: 0 }): ReplayB
 }
 
 const framesAfter = (buffer: ReplayBuffer, seq: number) =>
-  [...buffer.framesAfter(seq)].map((each) => `${each.seq}=${each.frame}`);
+  [...buffer.framesAfter(seq)].map((each) => `${each.seq}=${each.frame.toString()}`);
 
 describe('ReplayBuffer', () => {
   test('keeps the newest events in order', () => {

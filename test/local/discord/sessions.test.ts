@@ -94,12 +94,7 @@ describe('starting', () => {
     });
     expect(session.id).toMatch(/^[0-9a-f]{32}$/);
     expect(connection.types.slice(1)).toEqual(['GUILD_CREATE', 'GUILD_CREATE', 'GUILD_CREATE']);
-    expect(
-      connection.delivered
-        .slice(1)
-        .map(({ d }) => d.id)
-        .sort(),
-    ).toEqual([...ids].sort());
+    expect(new Set(connection.delivered.slice(1).map(({ d }) => d.id))).toEqual(new Set(ids));
   });
 
   test('without the GUILDS intent no guild follows', async () => {
@@ -110,7 +105,7 @@ describe('starting', () => {
   test('without GUILD_PRESENCES a guild lists the bot alone', async () => {
     const all = await start(0, 4);
     const few = await start(0, 4, intentBits.GUILDS);
-    const members = (each: typeof all) => (each.connection.delivered[1]?.d.members as unknown[]).length;
+    const members = (each: typeof all) => (each.connection.delivered[1]?.d.members as unknown[] | undefined)?.length;
     expect([members(all), members(few)]).toEqual([3, 1]);
   });
 
