@@ -10,6 +10,7 @@ import type { Logger } from '../shared/logger.ts';
 import type { Random } from '../shared/random.ts';
 import { parseShardKey, type ShardKey, shardKey } from '../shared/sharding.ts';
 import { Coordinator } from './coordinator.ts';
+import type { DialGateway } from './gateway/gateway-socket.ts';
 import { IdentifyLimiter } from './identify-limiter.ts';
 import type { EventsSender, InteractionsSender } from './publishing/events-sender.ts';
 import { FlushCycle } from './publishing/flush-cycle.ts';
@@ -45,6 +46,8 @@ export interface WorkerPorts {
   readonly logger: Logger;
   /** Figures of this process since the last call. */
   readonly usage: () => { cpuPercent: number; memoryMb: number };
+  /** @default a WebSocket over the network */
+  readonly dial?: DialGateway;
 }
 
 /** Why a life of a worker ended. */
@@ -162,7 +165,7 @@ export class WorkerLife {
   }
 
   #start(record: WorkerRecord): void {
-    const { store, events, clock, random, interactions, parking, control } = this.#ports;
+    const { store, events, clock, random, interactions, parking, control, dial } = this.#ports;
     const { heartbeatMs, missedHeartbeats, lingerMs, sharding } = this.#options;
     for (let chunk = 0; chunk < record.chunkCount; chunk += 1) {
       this.#chunks.push(
@@ -201,6 +204,7 @@ export class WorkerLife {
       clock,
       random,
       logger: this.#logger,
+      ...(dial && { dial }),
     };
     this.#coordinator = new Coordinator({
       store,

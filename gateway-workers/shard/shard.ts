@@ -23,6 +23,7 @@ import type {
   StateChange,
 } from '../gateway/gateway-session.ts';
 import { scanGuildFields } from '../gateway/frame-scan.ts';
+import type { DialGateway } from '../gateway/gateway-socket.ts';
 import type { InteractionsSender } from '../publishing/events-sender.ts';
 import type { PublishingShard } from '../publishing/flush-cycle.ts';
 import type { KeptFrame } from '../publishing/pack.ts';
@@ -47,6 +48,8 @@ export interface ShardEnvironment {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** @default a WebSocket over the network */
+  readonly dial?: DialGateway;
 }
 
 /** What a shard asks of the worker that holds it. */
@@ -113,6 +116,7 @@ export class Shard implements PublishingShard, GatewayListener {
       random,
       logger,
       listener: this,
+      ...(environment.dial && { dial: environment.dial }),
       identifyGate: {
         approach: (address, signal) => environment.identifyGate.approach(address, signal),
         // A second session of a shard that has moved on would double every event.
