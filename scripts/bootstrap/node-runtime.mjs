@@ -43,7 +43,12 @@ export async function resolveNode24() {
 }
 
 function readIfThere(path) {
-  return existsSync(path) ? readFileSync(path, 'utf8').trim() : undefined;
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch (error) {
+    if (error.code === 'ENOENT' || error.code === 'ESRCH') return undefined;
+    throw error;
+  }
 }
 
 function askNpx() {
@@ -112,14 +117,23 @@ export function endWithParent({ npmOnly, graceMs }) {
   }
 }
 
-/** npm passes SIGTERM and SIGINT on, but `kill -9` of npm reaches nobody else; then our parent changes. */
+/** npm passes SIGTERM and SIGINT on, but `kill -9` of npm reaches nobody else; then the line of our parents changes. */
 function whenNpmIsGone(run) {
   if (process.env.npm_lifecycle_event === undefined || process.platform === 'win32') return;
-  const npm = process.ppid;
+  const before = lineToNpm();
   const watch = setInterval(() => {
-    if (process.ppid === npm) return;
+    if (lineToNpm() === before) return;
     clearInterval(watch);
     run();
   }, 500);
   watch.unref();
+}
+
+/** Our parent, which is npm, or the shell that npm runs scripts in and which has npm for its parent. */
+function lineToNpm() {
+  const parent = process.ppid;
+  const stat = `/proc/${parent}/stat`;
+  // `pid (name) state ppid …`
+  const [, name, grandparent] = /^\d+ \((.*)\) \S (\d+)/s.exec(readIfThere(stat) ?? '') ?? [];
+  return /^(ba|da|z|k)?sh$/.test(name) ? `${parent} ${grandparent}` : String(parent);
 }
