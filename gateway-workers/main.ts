@@ -12,6 +12,7 @@ import { resolveQueueUrl } from '../shared/provision.ts';
 import { systemRandom } from '../shared/random.ts';
 import { SqsControlPlane } from '../shared/sqs-control-queue.ts';
 import { agreeOnFleet } from './fleet-setup.ts';
+import { HealthServer } from './health-server.ts';
 import { processUsage } from './process-usage.ts';
 import { SqsSender } from './publishing/sqs-sender.ts';
 import { DynamoDbParkingLot } from './shard/parking-lot.ts';
@@ -69,8 +70,11 @@ async function runLives(config: WorkerConfig, env: NodeJS.ProcessEnv, stop: Abor
       },
       drain.signal,
     );
+    let life: WorkerLife | undefined;
+    await using health = new HealthServer(() => (life?.isRegistered ? life.report() : undefined));
+    if (config.httpPort !== undefined) await health.listen(config.httpPort);
     while (!drain.signal.aborted) {
-      const life = new WorkerLife(options, ports, fleet);
+      life = new WorkerLife(options, ports, fleet);
       const end = await life.run(drain.signal, stop.signal);
       logger.info({ incarnation: life.incarnation, ...end }, 'worker.life_ended');
       if (end.kind === 'drained') break;

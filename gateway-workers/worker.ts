@@ -98,6 +98,7 @@ export class WorkerLife {
   #fencedBy: string | undefined;
   #isDraining = false;
   #controlAnsweredMs: number | undefined;
+  #usage = { cpuPercent: 0, memoryMb: 0 };
   #fatal: BatonError | undefined;
 
   constructor(options: WorkerOptions, ports: WorkerPorts, fleet: FleetState) {
@@ -114,8 +115,8 @@ export class WorkerLife {
     return this.#fatal;
   }
 
-  get shards(): readonly Shard[] {
-    return [...this.#held.values()];
+  get isRegistered(): boolean {
+    return this.#record !== undefined;
   }
 
   /**
@@ -649,6 +650,8 @@ export class WorkerLife {
   async #report(signal: AbortSignal): Promise<void> {
     const { store, clock } = this.#ports;
     while (!signal.aborted) {
+      this.#usage = this.#ports.usage();
+      for (const shard of this.#held.values()) shard.measure();
       try {
         await store.writeReport(this.report());
       } catch (error) {
@@ -658,10 +661,10 @@ export class WorkerLife {
     }
   }
 
-  /** Figures of this worker and its shards since the last call. */
+  /** Figures of this worker and its shards; rates and usage are those of the last few seconds. */
   report(): WorkerReport {
-    const { cpuPercent, memoryMb } = this.#ports.usage();
-    const shards = this.shards.map((shard) => shard.report());
+    const { cpuPercent, memoryMb } = this.#usage;
+    const shards = [...this.#held.values()].map((shard) => shard.report());
     return {
       incarnation: this.incarnation,
       workerId: this.#options.workerId,

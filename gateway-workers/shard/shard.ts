@@ -93,15 +93,16 @@ export class Shard implements PublishingShard, GatewayListener {
   #isRestored = false;
   #resumedUnconfirmed = false;
   #events = 0;
-  #reportedEvents = 0;
-  #reportedAtMs: number;
+  #eventsPerSecond = 0;
+  #measuredEvents = 0;
+  #measuredAtMs: number;
 
   constructor(shard: ShardAddress, environment: ShardEnvironment, host: ShardHost) {
     this.shard = shard;
     this.#environment = environment;
     this.#host = host;
     const { clock, random, store } = environment;
-    this.#reportedAtMs = clock.monotonicMs();
+    this.#measuredAtMs = clock.monotonicMs();
     const logger = environment.logger.child({ shard: shard.shardId });
     this.#logger = logger;
     this.#roster = new RosterKeeper({ shard, store, clock, logger });
@@ -212,12 +213,16 @@ export class Shard implements PublishingShard, GatewayListener {
     await Promise.all([this.#connection.close(), this.#roster.close(), this.#interactions.close(), ...this.#tasks]);
   }
 
-  report(): ShardReport {
+  /** Takes the event rate since the last call; called at even intervals. */
+  measure(): void {
     const nowMs = this.#environment.clock.monotonicMs();
-    const seconds = Math.max(0.001, (nowMs - this.#reportedAtMs) / 1000);
-    const eventsPerSecond = (this.#events - this.#reportedEvents) / seconds;
-    this.#reportedEvents = this.#events;
-    this.#reportedAtMs = nowMs;
+    const seconds = Math.max(0.001, (nowMs - this.#measuredAtMs) / 1000);
+    this.#eventsPerSecond = Math.round(((this.#events - this.#measuredEvents) / seconds) * 10) / 10;
+    this.#measuredEvents = this.#events;
+    this.#measuredAtMs = nowMs;
+  }
+
+  report(): ShardReport {
     return {
       shard: shardKey(this.shard),
       epoch: this.epoch,
@@ -226,7 +231,7 @@ export class Shard implements PublishingShard, GatewayListener {
       seq: this.#streams.at(-1)?.receivedSeq ?? 0,
       guildCount: this.#roster.guildCount,
       latencyMs: Math.round(this.#connection.latencyMs ?? 0),
-      eventsPerSecond: Math.round(eventsPerSecond * 10) / 10,
+      eventsPerSecond: this.#eventsPerSecond,
       bufferedEvents: this.#streams.reduce((frames, stream) => frames + stream.bufferedFrames, 0),
     };
   }
