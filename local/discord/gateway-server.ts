@@ -79,6 +79,7 @@ export class GatewayServer {
     }
     const url = new URL(request.url ?? '/', 'ws://gateway');
     if (url.pathname !== '/') {
+      socket.on('error', () => socket.destroy());
       socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
       return;
     }
@@ -107,6 +108,7 @@ export class GatewayServer {
 
   stop(): void {
     this.#resumeServer?.close();
+    this.#resumeServer?.closeAllConnections();
     for (const connection of this.#connections) connection.cut();
     for (const client of this.#webSockets.clients) client.terminate();
     this.#dropHangingSockets();
@@ -137,15 +139,14 @@ function isTransport(value: string): value is Transport {
 /** Resolves once `server` listens. @throws {BatonError} `PORT_IN_USE` naming the port. */
 export function listen(server: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      reject(
-        error.code === 'EADDRINUSE'
-          ? new BatonError('PORT_IN_USE', `simulator: port ${port} of ${host} is in use; choose another one`, {
-              cause: error,
-            })
-          : error,
-      );
+    const refuse = (error: NodeJS.ErrnoException) => {
+      const inUse = `simulator: port ${port} of ${host} is in use; choose another one`;
+      reject(error.code === 'EADDRINUSE' ? new BatonError('PORT_IN_USE', inUse, { cause: error }) : error);
+    };
+    server.once('error', refuse);
+    server.listen(port, host, () => {
+      server.off('error', refuse);
+      resolve();
     });
-    server.listen(port, host, resolve);
   });
 }

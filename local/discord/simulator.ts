@@ -252,7 +252,7 @@ export class DiscordSimulator {
         : Promise.resolve(sendJson(response, 404, { message: '404: Not Found', code: 0 }));
     handled.catch((error: unknown) => {
       // A client that goes away while its body is read is no mistake of ours; anything else shows as a 500.
-      if (response.destroyed || request.destroyed) return;
+      if (response.destroyed || response.headersSent) return;
       sendJson(response, 500, { message: `simulator: ${messageOf(error)}`, code: 0 });
     });
   }
