@@ -81,6 +81,7 @@ export class BatonFleet extends Construct {
       functionName: `${fleet}-events`,
       events: this.events,
       directory: this.directory,
+      secret: this.secret,
       environment: {
         ...environment,
         BATON_EVENTS_DLQ: this.events.deadLetters.queueUrl,
@@ -92,6 +93,7 @@ export class BatonFleet extends Construct {
       functionName: `${fleet}-interactions`,
       interactions: this.interactions,
       directory: this.directory,
+      secret: this.secret,
       environment,
       reservedConcurrency: props.interactionsReservedConcurrency,
       ...logs,

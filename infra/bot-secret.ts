@@ -1,9 +1,7 @@
 import { CfnOutput, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { Grant, type IGrantable } from 'aws-cdk-lib/aws-iam';
 import { CfnSecret, type ISecret, Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
-
-/** Fields of the secret's JSON value. */
-export const secretFields = { token: 'token', publicKey: 'publicKey' } as const;
 
 export interface BotSecretProps {
   readonly secretName: string;
@@ -31,6 +29,15 @@ export class BotSecret extends Construct {
     new CfnOutput(Stack.of(this), 'PutTheToken', {
       description: 'Run once, before the workers may start',
       value: `aws secretsmanager put-secret-value --secret-id ${secretName} --secret-string '{"token":"...","publicKey":"..."}'`,
+    });
+  }
+
+  /** Lets `grantee` read the value, which is all that a program needs. */
+  grantRead(grantee: IGrantable): void {
+    Grant.addToPrincipal({
+      grantee,
+      actions: ['secretsmanager:GetSecretValue'],
+      resourceArns: [this.secret.secretArn],
     });
   }
 }

@@ -2,6 +2,7 @@ import { Duration } from 'aws-cdk-lib';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import type { Construct } from 'constructs';
 import { functionTimeoutSeconds } from '../shared/fleet-resources.ts';
+import type { BotSecret } from './bot-secret.ts';
 import type { FleetQueue } from './fleet-queue.ts';
 import type { FleetTable } from './fleet-table.ts';
 import { HandlerFunction, type HandlerFunctionProps } from './handler-function.ts';
@@ -9,6 +10,7 @@ import { HandlerFunction, type HandlerFunctionProps } from './handler-function.t
 export interface InteractionsFunctionProps extends Omit<HandlerFunctionProps, 'program' | 'description' | 'timeout'> {
   readonly interactions: FleetQueue;
   readonly directory: FleetTable;
+  readonly secret: BotSecret;
   /** Batches of interactions that are answered at once. @default 50 */
   readonly maxConcurrency?: number | undefined;
 }
@@ -16,9 +18,10 @@ export interface InteractionsFunctionProps extends Omit<HandlerFunctionProps, 'p
 /** Answers commands that reach the bot over the gateway. */
 export class InteractionsFunction extends HandlerFunction {
   constructor(scope: Construct, id: string, props: InteractionsFunctionProps) {
-    const { interactions, directory, maxConcurrency = 50, ...rest } = props;
+    const { interactions, directory, secret, maxConcurrency = 50, ...rest } = props;
     super(scope, id, {
       ...rest,
+      environment: { ...rest.environment, DISCORD_SECRET: secret.secret.secretArn },
       program: 'interactions',
       description: 'Answers interactions of the interactions queue',
       timeout: Duration.seconds(functionTimeoutSeconds.interactions),
@@ -26,6 +29,7 @@ export class InteractionsFunction extends HandlerFunction {
     this.function.addEventSource(
       new SqsEventSource(interactions.queue, { batchSize: 10, reportBatchItemFailures: true, maxConcurrency }),
     );
+    secret.grantRead(this.function);
     directory.table.grant(this.function, 'dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem');
   }
 }

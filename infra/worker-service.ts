@@ -16,8 +16,8 @@ import { Platform } from 'aws-cdk-lib/aws-ecr-assets';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
-import { controlQueuePrefix } from '../shared/fleet-resources.ts';
-import { type BotSecret, secretFields } from './bot-secret.ts';
+import { controlQueuePrefix, secretFields } from '../shared/fleet-resources.ts';
+import type { BotSecret } from './bot-secret.ts';
 import { repositoryRoot } from './bundle.ts';
 import type { FleetQueue } from './fleet-queue.ts';
 import type { FleetTable } from './fleet-table.ts';
@@ -27,6 +27,10 @@ const stopTimeout = Duration.seconds(120);
 
 /** CPU at which another worker is worth its price; shards are spread again over all of them. */
 const targetCpuPercent = 60;
+
+/** Open inside the task only: its security group lets nothing in. */
+const healthPort = 8080;
+const healthProbe = `fetch('http://127.0.0.1:${healthPort}/healthz').then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))`;
 
 export interface WorkerCapacity {
   /** CPU units of one worker: 256, 512, 1024 (one vCPU) and so on; Node uses little more than one vCPU. */
@@ -104,10 +108,19 @@ export class WorkerService extends Construct {
       environment: {
         ...environment,
         AWS_REGION: Stack.of(this).region,
+        BATON_HTTP_PORT: String(healthPort),
         BATON_STOP_TIMEOUT_MS: String(stopTimeout.toMilliseconds()),
         ...(capacity.maxShards !== undefined && { BATON_MAX_SHARDS: String(capacity.maxShards) }),
       },
       secrets: { DISCORD_TOKEN: ContainerSecret.fromSecretsManager(secret.secret, secretFields.token) },
+      healthCheck: {
+        // Liveness, not readiness: shards that Discord keeps away are not mended by replacing the worker.
+        command: ['CMD', '/nodejs/bin/node', '-e', healthProbe],
+        interval: Duration.seconds(30),
+        timeout: Duration.seconds(10),
+        retries: 3,
+        startPeriod: Duration.seconds(120),
+      },
       stopTimeout,
       readonlyRootFilesystem: true,
       logging: LogDrivers.awsLogs({ logGroup: this.logGroup, streamPrefix: 'worker' }),

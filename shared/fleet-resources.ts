@@ -1,5 +1,5 @@
 /**
- * What the tables and queues of a fleet are like. `provision` makes them so on emulators and the stack in AWS, and both
+ * What the resources of a fleet are like. `provision` makes them so on emulators and the stack in AWS, and both
  * read it here. Durations are seconds, as SQS and CloudFormation count.
  */
 export interface QueueSettings {
@@ -56,3 +56,6 @@ export function deadLetterQueueName(queueName: string): string {
 export function controlQueuePrefix(fleet: string): string {
   return `${fleet}-control-`;
 }
+
+/** Fields of the JSON value of the secret that holds the bot's credentials. */
+export const secretFields = { token: 'token', publicKey: 'publicKey' } as const;

@@ -1,5 +1,6 @@
 import { API } from '@discordjs/core';
 import { createDynamoDBDocumentClient, createSqsClient } from '../../shared/aws-clients.ts';
+import { withBotSecret } from '../../shared/bot-secret.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { readFunctionsConfig } from '../../shared/config.ts';
 import { createDiscordRest } from '../../shared/discord-rest.ts';
@@ -11,7 +12,7 @@ import { DynamoDBDeliveryMarks } from './dynamodb-delivery-marks.ts';
 import { createEventsHandler } from './events-handler.ts';
 import { SqsDeadLetters } from './sqs-dead-letters.ts';
 
-const config = readFunctionsConfig(process.env);
+const config = readFunctionsConfig(await withBotSecret(process.env));
 const documents = createDynamoDBDocumentClient('general');
 
 /** Lambda entry of the events queue. A bad variable ends the start of the function with one line that names it. */

@@ -1,5 +1,6 @@
 import { API } from '@discordjs/core';
 import { createDynamoDBDocumentClient } from '../../shared/aws-clients.ts';
+import { withBotSecret } from '../../shared/bot-secret.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { readFunctionsConfig } from '../../shared/config.ts';
 import { createDiscordRest } from '../../shared/discord-rest.ts';
@@ -10,7 +11,7 @@ import { createRegistry } from '../kit/registry.ts';
 import { InteractionClaims } from './interaction-claims.ts';
 import { createInteractionsHandler } from './interactions-handler.ts';
 
-const config = readFunctionsConfig(process.env);
+const config = readFunctionsConfig(await withBotSecret(process.env));
 const documents = createDynamoDBDocumentClient('general');
 
 /** Lambda entry of the interactions queue. A bad variable ends the start of the function with one line that names it. */

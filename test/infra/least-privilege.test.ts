@@ -1,0 +1,152 @@
+import { describe, expect, test } from 'vitest';
+import type { ProgramName } from '../../infra/bundle.ts';
+import { needsOf, unique } from './program-needs.ts';
+import { synthesizeFleet } from './synthesized-fleet.ts';
+import {
+  functionEnvironment,
+  type PlainTemplate,
+  plain,
+  propertiesOf,
+  roleOf,
+  statementsOfRole,
+  workerEnvironment,
+} from './template-reader.ts';
+
+const template = plain(synthesizeFleet().template);
+
+interface DeployedProgram {
+  readonly program: ProgramName;
+  readonly roleId: string;
+  readonly environment: Readonly<Record<string, unknown>>;
+  /** What the platform does in the program's name, without the program's code. */
+  readonly platformActions: readonly string[];
+  readonly platformVariables: readonly string[];
+}
+
+const logging = ['logs:CreateLogStream', 'logs:PutLogEvents'];
+const queuePolling = [
+  'sqs:ChangeMessageVisibility',
+  'sqs:DeleteMessage',
+  'sqs:GetQueueAttributes',
+  'sqs:GetQueueUrl',
+  'sqs:ReceiveMessage',
+];
+
+function deployedFunction(program: ProgramName, platformActions: readonly string[]): DeployedProgram {
+  const functionName = `baton-${program}`;
+  const { Role } = propertiesOf(template, 'AWS::Lambda::Function', { FunctionName: functionName });
+  return {
+    program,
+    roleId: roleOf(Role),
+    environment: functionEnvironment(template, functionName),
+    platformActions,
+    platformVariables: ['NODE_OPTIONS'],
+  };
+}
+
+const deployed: readonly DeployedProgram[] = [
+  {
+    program: 'worker',
+    roleId: roleOf(propertiesOf(template, 'AWS::ECS::TaskDefinition')['TaskRoleArn']),
+    environment: workerEnvironment(template),
+    platformActions: [],
+    platformVariables: ['AWS_REGION'],
+  },
+  deployedFunction('events', [...logging, ...queuePolling]),
+  deployedFunction('interactions', [...logging, ...queuePolling]),
+];
+
+/** What the stack leaves at the default that the code has. A variable is either here or in the stack. */
+const leftAtDefault: Readonly<Partial<Record<ProgramName, readonly string[]>>> = {
+  worker: [
+    // Names of the deployment: ECS counts revisions, and the host's name tells tasks apart.
+    'BATON_RELEASE',
+    'BATON_WORKER_ID',
+    // A fleet shares its shards out by itself.
+    'BATON_ORIGINAL_COORDINATOR',
+    'BATON_SHARD_IDS',
+    'BATON_SHARD_MODE',
+    'BATON_MAX_SHARDS',
+    // Derived from the handlers.
+    'BATON_EVENT_TYPES',
+    'DISCORD_INTENTS',
+    // Tuning, for `workerEnvironment`.
+    'BATON_COMPRESS',
+    'BATON_ENVELOPE_ENCODING',
+    'BATON_HEARTBEAT_MS',
+    'BATON_LINGER_MS',
+    'BATON_LOG_LEVEL',
+    'BATON_MISSED_HEARTBEATS',
+    'DISCORD_API_URL',
+  ],
+  // Read along with the names of the fleet, and not used by functions.
+  events: [
+    'BATON_EVENTS_QUEUE',
+    'BATON_INTERACTIONS_QUEUE',
+    'BATON_TABLE',
+    'BATON_LOG_LEVEL',
+    'DISCORD_API_URL',
+    'DISCORD_TOKEN',
+  ],
+  interactions: [
+    'BATON_CONSUMER_GUARD',
+    'BATON_EVENTS_DLQ',
+    'BATON_EVENTS_QUEUE',
+    'BATON_INTERACTIONS_QUEUE',
+    'BATON_TABLE',
+    'BATON_LOG_LEVEL',
+    'DISCORD_API_URL',
+    'DISCORD_TOKEN',
+  ],
+};
+
+function grantedActions(from: PlainTemplate, roleId: string): string[] {
+  return unique(statementsOfRole(from, roleId).flatMap(({ Action }) => Action));
+}
+
+describe.each(deployed)('$program', ({ program, roleId, environment, platformActions, platformVariables }) => {
+  const needs = needsOf(program);
+
+  test('may do exactly what its code asks of AWS', () => {
+    expect(grantedActions(template, roleId)).toEqual(unique([...needs.actions, ...platformActions]));
+  });
+
+  test('gets exactly the variables that its code reads', () => {
+    const set = Object.keys(environment).filter((name) => !platformVariables.includes(name));
+    expect(unique([...set, ...(leftAtDefault[program] ?? [])])).toEqual(needs.variables);
+    expect(set.filter((name) => leftAtDefault[program]?.includes(name))).toEqual([]);
+  });
+
+  test('is told queues by URL, so it needs no right to look for them', () => {
+    const queues = Object.entries(environment).filter(([name]) => /_(QUEUE|DLQ)$/.test(name));
+    for (const [, value] of queues) {
+      const { Ref = '' } = value as { Ref?: string };
+      // The reference to a queue is its URL.
+      expect(template.Resources[Ref]?.Type).toBe('AWS::SQS::Queue');
+    }
+  });
+
+  test('is given resources by name, not by star', () => {
+    for (const { Resource } of statementsOfRole(template, roleId)) {
+      for (const resource of [Resource].flat()) expect(resource).not.toBe('*');
+    }
+  });
+});
+
+test('an action that is taken away is missed', () => {
+  const { roleId } = deployed[0] as DeployedProgram;
+  const crippled = structuredClone(template) as PlainTemplate;
+  const statement = statementsOfRole(crippled, roleId).find(({ Action }) => Action.includes('dynamodb:Query'));
+  (statement as { Action: string[] }).Action = (statement?.Action as string[]).filter(
+    (each) => each !== 'dynamodb:Query',
+  );
+  expect(needsOf('worker').actions.filter((each) => !grantedActions(crippled, roleId).includes(each))).toEqual([
+    'dynamodb:Query',
+  ]);
+});
+
+test('only the control queues of this fleet are reached by prefix', () => {
+  const { roleId } = deployed[0] as DeployedProgram;
+  const creating = statementsOfRole(template, roleId).find(({ Action }) => Action.includes('sqs:CreateQueue'));
+  expect(JSON.stringify(creating?.Resource)).toContain(':baton-control-*"');
+});

@@ -1,0 +1,67 @@
+import type { Template } from 'aws-cdk-lib/assertions';
+
+export interface PolicyStatement {
+  readonly Effect: 'Allow' | 'Deny';
+  readonly Action: string | readonly string[];
+  readonly Resource: unknown;
+}
+
+interface Resource {
+  readonly Type: string;
+  readonly Properties: Record<string, never>;
+}
+
+/** A synthesized template as plain data. */
+export interface PlainTemplate {
+  readonly Resources: Readonly<Record<string, Resource>>;
+}
+
+export function plain(template: Template): PlainTemplate {
+  return template.toJSON() as PlainTemplate;
+}
+
+/** Properties of the only resource of a type whose properties have these values. @throws {Error} when it is not one. */
+export function propertiesOf(
+  { Resources }: PlainTemplate,
+  type: string,
+  where: Readonly<Record<string, unknown>> = {},
+): Record<string, never> {
+  const found = Object.values(Resources).filter(
+    ({ Type, Properties }) =>
+      Type === type && Object.entries(where).every(([key, value]) => (Properties[key] as unknown) === value),
+  );
+  if (found.length !== 1) throw new Error(`${found.length} resources of ${type} with ${JSON.stringify(where)}`);
+  return (found[0] as Resource).Properties;
+}
+
+/** Statements of every policy of the template that is attached to a role, by the role's logical id. */
+export function statementsOfRole({ Resources }: PlainTemplate, roleId: string): PolicyStatement[] {
+  return Object.values(Resources)
+    .filter(
+      ({ Type, Properties }) =>
+        Type === 'AWS::IAM::Policy' &&
+        (Properties['Roles'] as unknown as readonly { Ref?: string }[]).some(({ Ref }) => Ref === roleId),
+    )
+    .flatMap(({ Properties }) => (Properties['PolicyDocument'] as { Statement: PolicyStatement[] }).Statement);
+}
+
+/** Environment of the worker's container, the variables from the secret with their reference as the value. */
+export function workerEnvironment(template: PlainTemplate): Record<string, unknown> {
+  const [container] = propertiesOf(template, 'AWS::ECS::TaskDefinition')['ContainerDefinitions'] as [
+    { Environment: { Name: string; Value: unknown }[]; Secrets: { Name: string; ValueFrom: unknown }[] },
+  ];
+  return Object.fromEntries([
+    ...container.Environment.map(({ Name, Value }) => [Name, Value]),
+    ...container.Secrets.map(({ Name, ValueFrom }) => [Name, ValueFrom]),
+  ]) as Record<string, unknown>;
+}
+
+export function functionEnvironment(template: PlainTemplate, functionName: string): Record<string, unknown> {
+  const { Environment } = propertiesOf(template, 'AWS::Lambda::Function', { FunctionName: functionName });
+  return (Environment as { Variables: Record<string, unknown> }).Variables;
+}
+
+/** Logical id of the role that a function or the worker's task acts with. */
+export function roleOf(attribute: unknown): string {
+  return (attribute as { 'Fn::GetAtt': [string, string] })['Fn::GetAtt'][0];
+}
