@@ -135,11 +135,7 @@ describe.each(deployed)('$program', ({ program, roleId, environment, platformAct
 
 test('an action that is taken away is missed', () => {
   const { roleId } = deployed[0] as DeployedProgram;
-  const crippled = structuredClone(template) as PlainTemplate;
-  const statement = statementsOfRole(crippled, roleId).find(({ Action }) => Action.includes('dynamodb:Query'));
-  (statement as { Action: string[] }).Action = (statement?.Action as string[]).filter(
-    (each) => each !== 'dynamodb:Query',
-  );
+  const crippled = JSON.parse(JSON.stringify(template).replace('"dynamodb:Query",', '')) as PlainTemplate;
   expect(needsOf('worker').actions.filter((each) => !grantedActions(crippled, roleId).includes(each))).toEqual([
     'dynamodb:Query',
   ]);

@@ -8,7 +8,7 @@ export interface PolicyStatement {
 
 interface Resource {
   readonly Type: string;
-  readonly Properties: Record<string, never>;
+  readonly Properties: Readonly<Record<string, unknown>>;
 }
 
 /** A synthesized template as plain data. */
@@ -25,10 +25,9 @@ export function propertiesOf(
   { Resources }: PlainTemplate,
   type: string,
   where: Readonly<Record<string, unknown>> = {},
-): Record<string, never> {
+): Readonly<Record<string, unknown>> {
   const found = Object.values(Resources).filter(
-    ({ Type, Properties }) =>
-      Type === type && Object.entries(where).every(([key, value]) => (Properties[key] as unknown) === value),
+    ({ Type, Properties }) => Type === type && Object.entries(where).every(([key, value]) => Properties[key] === value),
   );
   if (found.length !== 1) throw new Error(`${found.length} resources of ${type} with ${JSON.stringify(where)}`);
   return (found[0] as Resource).Properties;
@@ -40,7 +39,7 @@ export function statementsOfRole({ Resources }: PlainTemplate, roleId: string): 
     .filter(
       ({ Type, Properties }) =>
         Type === 'AWS::IAM::Policy' &&
-        (Properties['Roles'] as unknown as readonly { Ref?: string }[]).some(({ Ref }) => Ref === roleId),
+        (Properties['Roles'] as readonly { Ref?: string }[]).some(({ Ref }) => Ref === roleId),
     )
     .flatMap(({ Properties }) => (Properties['PolicyDocument'] as { Statement: PolicyStatement[] }).Statement);
 }
