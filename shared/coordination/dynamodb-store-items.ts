@@ -17,6 +17,8 @@ import type {
   WorkerRecord,
   WorkerReport,
 } from './model.ts';
+import type { StoredRebalanceState } from './rebalance.ts';
+import { decodeRebalanceLoads } from './rebalance-codec.ts';
 import { decodeRosterGuilds } from './roster-codec.ts';
 
 /** Version of every item's layout. A process that finds another one neither reads nor overwrites the item. */
@@ -52,6 +54,7 @@ export const itemKey = {
   fleet: { pk: 'FLEET', sk: 'STATE' },
   role: { pk: 'FLEET', sk: 'ROLE' },
   budget: { pk: 'FLEET', sk: 'BUDGET' },
+  rebalance: { pk: 'FLEET', sk: 'REBALANCE' },
   joins: { pk: 'FLEET', sk: 'JOINS' },
   gate: (bucket: number): ItemKey => ({ pk: 'GATE', sk: String(bucket) }),
   roster: (shard: ShardAddress): ItemKey => ({ pk: `ROSTER#${shardKey(shard)}`, sk: 'ROSTER' }),
@@ -195,6 +198,11 @@ export const parseRole: (raw: RawItem) => CoordinatorRole = itemParser(
 export const parseBudget: (raw: RawItem) => IdentifyBudget = itemParser(
   z.object({ total: whole, remaining: z.int(), version: whole }),
   (budget) => budget,
+);
+
+export const parseRebalance: (raw: RawItem) => StoredRebalanceState = itemParser(
+  z.object({ at: whole, shardCount: z.int().positive(), loads: binary, version: whole }),
+  ({ at, shardCount, loads, version }) => ({ atMs: at, shardCount, ...decodeRebalanceLoads(loads), version }),
 );
 
 export const parseJoins: (raw: RawItem) => number = itemParser(z.object({ joined: whole }), ({ joined }) => joined);

@@ -24,6 +24,7 @@ import {
   parseGate,
   parseJoins,
   parseLease,
+  parseRebalance,
   parseReport,
   parseRole,
   parseRoster,
@@ -48,6 +49,8 @@ import type {
   WorkerRecord,
   WorkerReport,
 } from './model.ts';
+import type { RebalanceState, StoredRebalanceState } from './rebalance.ts';
+import { encodeRebalanceLoads } from './rebalance-codec.ts';
 import { encodeRosterGuilds } from './roster-codec.ts';
 import {
   type CheckpointOutcome,
@@ -357,6 +360,21 @@ export class DynamoDbStore implements CoordinationStore {
   ): Promise<SwapOutcome<IdentifyBudget>> {
     const next = { total, remaining, version: (expectedVersion ?? 0) + 1 };
     return swapOutcome(await this.#putVersioned(itemKey.budget, next, expectedVersion), parseBudget);
+  }
+
+  async readRebalanceState(): Promise<StoredRebalanceState | undefined> {
+    const raw = await this.#get(itemKey.rebalance);
+    return raw && parseRebalance(raw);
+  }
+
+  /** Condition: `versionIsAsSeen`, or `absent`. */
+  async swapRebalanceState(
+    expectedVersion: number | undefined,
+    state: RebalanceState,
+  ): Promise<SwapOutcome<StoredRebalanceState>> {
+    const { atMs, shardCount } = state;
+    const next = { at: atMs, shardCount, loads: encodeRebalanceLoads(state), version: (expectedVersion ?? 0) + 1 };
+    return swapOutcome(await this.#putVersioned(itemKey.rebalance, next, expectedVersion), parseRebalance);
   }
 
   async readRoster(shard: ShardAddress): Promise<ShardRoster | undefined> {

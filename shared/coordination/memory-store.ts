@@ -15,6 +15,7 @@ import {
   type WorkerRecord,
   type WorkerReport,
 } from './model.ts';
+import type { RebalanceState, StoredRebalanceState } from './rebalance.ts';
 import {
   type CheckpointOutcome,
   type CoordinationStore,
@@ -40,6 +41,7 @@ export class MemoryStore implements CoordinationStore {
   #fleet: FleetState | undefined;
   #role: CoordinatorRole | undefined;
   #budget: IdentifyBudget | undefined;
+  #rebalance: StoredRebalanceState | undefined;
 
   /** `clock` serves the age of reports alone. */
   constructor(clock: Clock = systemClock) {
@@ -252,6 +254,20 @@ export class MemoryStore implements CoordinationStore {
     if (this.#budget?.version !== expectedVersion) return swapOutcome(false, this.#budget);
     this.#budget = { total, remaining, version: (expectedVersion ?? 0) + 1 };
     return swapOutcome(true, this.#budget);
+  }
+
+  async readRebalanceState(): Promise<StoredRebalanceState | undefined> {
+    return structuredClone(this.#rebalance);
+  }
+
+  async swapRebalanceState(
+    expectedVersion: number | undefined,
+    next: RebalanceState,
+  ): Promise<SwapOutcome<StoredRebalanceState>> {
+    if (this.#rebalance?.version !== expectedVersion) return swapOutcome(false, this.#rebalance);
+    const { atMs, shardCount, workers, movedAtMs } = structuredClone(next);
+    this.#rebalance = { atMs, shardCount, workers, movedAtMs, version: (expectedVersion ?? 0) + 1 };
+    return swapOutcome(true, this.#rebalance);
   }
 
   async readRoster(shard: ShardAddress): Promise<ShardRoster | undefined> {

@@ -14,6 +14,7 @@ import type {
   WorkerRecord,
   WorkerReport,
 } from './model.ts';
+import type { RebalanceState, StoredRebalanceState } from './rebalance.ts';
 
 /** The answer to a request is not known: a read failed, or a write may or may not have happened. Ask again, or read. */
 export class StoreUnavailable extends BatonError {
@@ -130,6 +131,13 @@ export interface CoordinationStore {
     expectedVersion: number | undefined,
     budget: { total: number; remaining: number },
   ): Promise<SwapOutcome<IdentifyBudget>>;
+
+  readRebalanceState(): Promise<StoredRebalanceState | undefined>;
+  /** Compare-and-swap on the version (`undefined`: never written); the new version is one more. */
+  swapRebalanceState(
+    expectedVersion: number | undefined,
+    next: RebalanceState,
+  ): Promise<SwapOutcome<StoredRebalanceState>>;
 
   readRoster(shard: ShardAddress): Promise<ShardRoster | undefined>;
   writeRoster(shard: ShardAddress, roster: ShardRoster): Promise<void>;

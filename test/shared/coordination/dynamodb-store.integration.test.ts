@@ -10,7 +10,7 @@ import { StoreUnavailable } from '../../../shared/coordination/store.ts';
 import type { ShardKey } from '../../../shared/sharding.ts';
 import { ManualClock } from '../../manual-clock.ts';
 import { type Emulator, emulatorSettings, startDynalite } from '../in-process-emulators.ts';
-import { storeContract, workerRecord, workerReport } from './store-contract.ts';
+import { rebalanceState, storeContract, workerRecord, workerReport } from './store-contract.ts';
 
 /** Another DynamoDB to run all of this against, e.g. DynamoDB Local at http://127.0.0.1:8000. */
 const otherEndpoint = process.env['BATON_TEST_DYNAMODB_ENDPOINT'];
@@ -114,7 +114,7 @@ describe('the layout', () => {
     });
   });
 
-  test('keeps 2,500 guilds of 19 digits in less than 30 KB, and 200 shards in a checkpoint of 7 KB', async () => {
+  test('keeps 2,500 guilds of 19 digits in less than 30 KB, 200 shards in a checkpoint of 7 KB, 16,000 cooldowns in 70 KB', async () => {
     const table = await createTable();
     const store = new DynamoDbStore(documents, table);
     const guilds = new Map(Array.from({ length: 2500 }, (_, index) => [`1180000000000000${1000 + index}`, 100_000]));
@@ -134,6 +134,13 @@ describe('the layout', () => {
     await store.writeCheckpoint({ incarnation: alpha, chunk: 0, version: 1, entries });
     const packed = (await item(table, `WORKER#${alpha}`, 'CHUNK#0'))?.['entries'] as Uint8Array;
     expect(packed.length).toBeLessThan(7 * 1024 + 1024);
+
+    const movedAtMs = new Map(
+      Array.from({ length: 16_000 }, (_, id) => [id, rebalanceState.atMs - ((id * 7919) % 900_000)]),
+    );
+    await store.swapRebalanceState(undefined, { ...rebalanceState, movedAtMs });
+    const loads = (await item(table, 'FLEET', 'REBALANCE'))?.['loads'] as Uint8Array;
+    expect(loads.length).toBeLessThan(70_000);
   });
 });
 
@@ -220,6 +227,16 @@ const kinds: readonly {
     },
   },
   {
+    name: 'rebalance',
+    pk: 'FLEET',
+    sk: 'REBALANCE',
+    required: 'loads',
+    operations: {
+      readRebalanceState: (store) => store.readRebalanceState(),
+      swapRebalanceState: (store) => store.swapRebalanceState(1, rebalanceState),
+    },
+  },
+  {
     name: 'gate',
     pk: 'GATE',
     sk: '0',
@@ -262,6 +279,7 @@ describe.each(kinds)('an invalid item: $name', ({ pk, sk, required, operations }
     await store.swapFleet(undefined, { shardCount: 16, maxConcurrency: 1, gatewayUrl: 'wss://x' });
     await store.swapRole(undefined, { holder: alpha, term: 1, counter: 1 });
     await store.refreshBudget(undefined, { total: 10, remaining: 10 });
+    await store.swapRebalanceState(undefined, rebalanceState);
     await store.swapGate(0, undefined, alpha);
     await store.writeRoster(shard, roster);
     await store.writeReport(workerReport(alpha));

@@ -8,6 +8,7 @@ import type {
   WorkerRecord,
   WorkerReport,
 } from '../../../shared/coordination/model.ts';
+import type { RebalanceState, SmoothedLoad } from '../../../shared/coordination/rebalance.ts';
 import { type CoordinationStore, reportLifetimeMs } from '../../../shared/coordination/store.ts';
 import type { ShardKey } from '../../../shared/sharding.ts';
 import { ManualClock } from '../../manual-clock.ts';
@@ -65,6 +66,34 @@ export function workerReport(incarnation: string): WorkerReport {
     ],
   };
 }
+
+export const rebalanceState: RebalanceState = {
+  atMs: 1_790_000_000_000,
+  shardCount: 16,
+  workers: new Map([
+    [
+      alpha,
+      {
+        cpuPercent: 81.25,
+        latencyMs: 41.3,
+        weight: 1234.567,
+        shardCount: 15,
+        observedMs: 60_000.25,
+        isHot: true,
+        isFilling: false,
+      },
+    ],
+    [
+      'a-name-of-another-form',
+      { cpuPercent: 0, latencyMs: 0, weight: 0, shardCount: 0, observedMs: 0, isHot: false, isFilling: true },
+    ],
+  ]),
+  movedAtMs: new Map([
+    [3, 1_789_999_940_000],
+    [0, 1_790_000_000_000],
+    [15, 1_789_999_880_001],
+  ]),
+};
 
 /** Writes as a worker does, and the outcome's kind. */
 async function checkpointAt(store: CoordinationStore, version: number, entry?: CheckpointEntry): Promise<string> {
@@ -736,6 +765,47 @@ export function storeContract(open: (clock: ManualClock) => Promise<Coordination
       expect(await store.readBudget()).toEqual(
         refresh.kind === 'done' ? { total: 10, remaining: 7, version: 3 } : { total: 10, remaining: 9, version: 2 },
       );
+    });
+  });
+
+  describe('what a rebalancing round leaves to the next', () => {
+    test('comes back as written, and is swapped on its version', async () => {
+      const store = await open(clock);
+      expect(await store.readRebalanceState()).toBeUndefined();
+      expect(await store.swapRebalanceState(1, rebalanceState)).toEqual({ kind: 'refused', value: undefined });
+      const first = { ...rebalanceState, version: 1 };
+      expect(await store.swapRebalanceState(undefined, rebalanceState)).toEqual({ kind: 'done', value: first });
+      expect(await store.readRebalanceState()).toEqual(first);
+      const empty = { atMs: 1_790_000_060_000, shardCount: 32, workers: new Map(), movedAtMs: new Map() };
+      expect(await store.swapRebalanceState(undefined, empty)).toEqual({ kind: 'refused', value: first });
+      expect(await store.swapRebalanceState(1, empty)).toEqual({ kind: 'done', value: { ...empty, version: 2 } });
+      expect(await store.swapRebalanceState(1, rebalanceState)).toEqual({
+        kind: 'refused',
+        value: { ...empty, version: 2 },
+      });
+      expect(await store.readRebalanceState()).toEqual({ ...empty, version: 2 });
+    });
+
+    test('is written by one of twenty', async () => {
+      const store = await open(clock);
+      const swap = (version: number | undefined) => racers.map(() => store.swapRebalanceState(version, rebalanceState));
+      expect(await winners(swap(undefined))).toBe(1);
+      expect(await winners(swap(1))).toBe(1);
+    });
+
+    test('of 16,000 shards just moved and 400 workers is kept', async () => {
+      const store = await open(clock);
+      const load = [...rebalanceState.workers.values()][0] as SmoothedLoad;
+      const large: RebalanceState = {
+        ...rebalanceState,
+        shardCount: 16_000,
+        workers: new Map(racers.flatMap((id) => Array.from({ length: 20 }, (_, index) => [`${id}${index}`, load]))),
+        movedAtMs: new Map(
+          Array.from({ length: 16_000 }, (_, id) => [id, rebalanceState.atMs - ((id * 7919) % 900_000)]),
+        ),
+      };
+      expect(await store.swapRebalanceState(undefined, large)).toMatchObject({ kind: 'done' });
+      expect(await store.readRebalanceState()).toEqual({ ...large, version: 1 });
     });
   });
 
