@@ -10,8 +10,8 @@ import { decideRole, roleCounter, successionOrder } from '../shared/coordination
 import { messageOf } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
 
-/** Observers read every second. */
-const tickMs = 1000;
+/** Observers read every second, or every heartbeat when that is shorter: reads further apart say nothing about a life. */
+const longestTickMs = 1000;
 /** A cold fleet is looked at more often until its shards are given out. */
 const settlingTickMs = 200;
 
@@ -65,7 +65,7 @@ export class Coordinator {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { logger } = this.#options;
+    const { logger, rules } = this.#options;
     while (!signal.aborted) {
       try {
         await this.#tick(signal);
@@ -74,7 +74,10 @@ export class Coordinator {
         this.#forgetObservations();
         logger.warn({ error: messageOf(error) }, 'coordinator.store_unreachable');
       }
-      await this.#bell.wait(this.#care.isSettling ? settlingTickMs : tickMs, signal);
+      await this.#bell.wait(
+        this.#care.isSettling ? settlingTickMs : Math.min(longestTickMs, rules.heartbeatMs),
+        signal,
+      );
     }
   }
 
