@@ -1,8 +1,9 @@
 /**
  * What to do when Discord closes a gateway socket.
- * `resume`: the session is kept. `newSession`: Discord has dropped it. `fatal`: connecting again cannot help.
+ * `resume`: the session is kept. `newSession`: Discord has dropped it. `takenAway`: dropped, or another connection has
+ * resumed it, which a RESUME will show. `fatal`: connecting again cannot help.
  */
-export type CloseAction = 'resume' | 'newSession' | 'fatal';
+export type CloseAction = 'resume' | 'newSession' | 'takenAway' | 'fatal';
 
 export interface CloseRule {
   readonly action: CloseAction;
@@ -36,7 +37,7 @@ export const closeRules: Readonly<Record<number, CloseRule>> = {
   },
   4005: { action: 'resume', meaning: 'already authenticated' },
   // Not documented; seen when a session is gone or another connection has resumed it.
-  4006: { action: 'newSession', meaning: 'session no longer valid' },
+  4006: { action: 'takenAway', meaning: 'session no longer valid' },
   4007: { action: 'newSession', meaning: 'invalid seq' },
   4008: { action: 'resume', meaning: 'rate limited', backOff: true },
   4009: { action: 'resume', meaning: 'session timed out' },

@@ -22,6 +22,8 @@ interface Ladder {
   readonly tries: number;
   /** Sockets since one that got a session up; decides the address. */
   readonly rung: number;
+  /** How often the session was taken away since it was last up. */
+  readonly taken?: number;
 }
 
 /** Where a socket leads: the session's own address (with which one), or the one from `GET /gateway/bot`. */
@@ -118,6 +120,8 @@ export interface Step {
 
 const readyTimeoutMs = 60_000;
 const resumedTimeoutMs = 30_000;
+/** A session that is taken away this often before it is up again is over: no other connection is that quick. */
+const takenTooOften = 3;
 /** A working socket that keeps breaking is dialled again after at most 2 s. */
 const maxTriesAfterSuccess = 2;
 
@@ -427,7 +431,18 @@ function afterClose(state: Connected, code: number): Step {
     };
   }
   if (rule.action === 'newSession' && ownsSession(state)) return loseSession(state, 'terminateSocket', reason);
+  if (rule.action === 'takenAway' && ownsSession(state)) return afterTaken(state, reason);
   return startOver(state, 'terminateSocket', reason, rule.backOff ? { pause: { kind: 'backOffAfterRefusal' } } : {});
+}
+
+/**
+ * A former owner that has not heard of its fencing may have resumed the session. To start a new one now would lose events
+ * that Discord still has; a RESUME gets them, or Discord's refusal.
+ */
+function afterTaken(state: Extract<GatewayState, { kind: 'resuming' | 'ready' }>, reason: string): Step {
+  const taken = (state.ladder.taken ?? 0) + 1;
+  if (taken >= takenTooOften) return loseSession(state, 'terminateSocket', reason);
+  return startOver({ ...state, ladder: { ...state.ladder, taken } }, 'terminateSocket', reason, sameAddress);
 }
 
 function loseSession(state: Connected, how: 'closeSocket' | 'terminateSocket', reason: string): Step {
@@ -460,7 +475,7 @@ function startOver(
 /** A socket that got its session up has paid for its try when that was made. */
 function afterLoss(state: Working): Ladder {
   if (state.kind === 'ready') return state.ladder;
-  return { tries: state.ladder.tries + 1, rung: state.ladder.rung + 1 };
+  return { ...state.ladder, tries: state.ladder.tries + 1, rung: state.ladder.rung + 1 };
 }
 
 function goalAfterLoss(state: Working): Goal {

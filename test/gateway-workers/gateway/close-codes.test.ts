@@ -4,7 +4,8 @@ import { closeRule, closeRules, keepSessionCode } from '../../../gateway-workers
 
 const expected = {
   resume: [1000, 1001, 1005, 1006, 4000, 4001, 4002, 4005, 4008, 4009],
-  newSession: [4003, 4006, 4007],
+  newSession: [4003, 4007],
+  takenAway: [4006],
   fatal: [4004, 4010, 4011, 4012, 4013, 4014],
 } as const;
 

@@ -308,10 +308,16 @@ describe('RESUME', () => {
     await expectResume(rig, 11);
   });
 
+  test('a session that was taken away is resumed', async () => {
+    const rig = new Rig();
+    const first = await rig.resumed();
+    first.closes(4006);
+    await expectResume(rig, 11);
+  });
+
   test.each([
     ['op 9 false', (socket: FakeSocket) => socket.says({ op: 9, d: false })],
     ['close 4003', (socket: FakeSocket) => socket.closes(4003)],
-    ['close 4006', (socket: FakeSocket) => socket.closes(4006)],
     ['close 4007', (socket: FakeSocket) => socket.closes(4007)],
   ] as const)(
     '%s loses the session: 1 to 5 s later a new one through the gate, at the main URL',

@@ -276,10 +276,27 @@ test.each(Object.entries(closeRules).map(([code, rule]) => ({ code: Number(code)
     expect(kinds.includes('sessionLost')).toBe(action === 'newSession');
     expect(kinds.includes('stop')).toBe(action === 'fatal');
     if (action === 'fatal') expect(state).toEqual({ kind: 'stopped', closeCode: code });
-    if (action === 'resume') expect(state).toMatchObject({ kind: 'backingOff', goal: { kind: 'resume', session } });
+    if (action === 'resume' || action === 'takenAway')
+      expect(state).toMatchObject({ kind: 'backingOff', goal: { kind: 'resume', session } });
     if (action === 'newSession') expect(state).toMatchObject({ kind: 'backingOff', goal: { kind: 'identify' } });
   },
 );
+
+test('a session that was taken away is resumed, and given up only when it is taken three times before it is up again', () => {
+  let state: GatewayState = states.readyAndProven;
+  const lost: boolean[] = [];
+  const feed = (input: GatewayInput) => {
+    const next = step(state, input);
+    state = next.state;
+    if (input.kind === 'closed') lost.push(next.effects.some(({ kind }) => kind === 'sessionLost'));
+  };
+  const taken: GatewayInput = { kind: 'closed', code: 4006 };
+  const untilResuming = [inputs.waited, inputs.opened, inputs.hello, inputs.confirmed];
+  for (const input of [taken, ...untilResuming, taken, ...untilResuming]) feed(input);
+  for (const input of [inputs.resumed, taken, ...untilResuming, taken, ...untilResuming, taken]) feed(input);
+  expect(lost).toEqual([false, false, false, false, true]);
+  expect(state).toMatchObject({ kind: 'backingOff', goal: { kind: 'identify' } });
+});
 
 test('the resume ladder alternates between the two addresses and never gives the session up', () => {
   let state: GatewayState = states.readyAndProven;
