@@ -13,8 +13,17 @@ export default defineConfig({
           exclude: [...integration, 'test/simulation/**', 'test/infra/**'],
         },
       },
-      // Importing and synthesizing a stack takes seconds; tests of it do not hold up the others.
-      { test: { name: 'infra', include: ['test/infra/**/*.test.ts'], exclude: integration, testTimeout: 60_000 } },
+      {
+        test: {
+          name: 'infra',
+          include: ['test/infra/**/*.test.ts'],
+          exclude: integration,
+          testTimeout: 60_000,
+          // Loading the CDK takes seconds; these tests change nothing that they share.
+          isolate: false,
+          fileParallelism: false,
+        },
+      },
       { test: { name: 'simulation', include: ['test/simulation/**/*.test.ts'], testTimeout: 120_000 } },
       {
         test: {

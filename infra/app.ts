@@ -1,4 +1,5 @@
-import { App, Stack } from 'aws-cdk-lib';
+import { App, Stack, Validations } from 'aws-cdk-lib';
+import { AwsSolutionsChecks } from 'cdk-nag';
 import { BatonFleet } from './baton-fleet.ts';
 import { readStage, stages } from './stages.ts';
 
@@ -10,7 +11,15 @@ export async function main(): Promise<number> {
     stackName: settings.fleet,
     description: 'Baton: a fleet of Discord gateway workers',
   });
-  new BatonFleet(stack, 'Fleet', settings);
+  new BatonFleet(stack, 'Fleet', { ...settings, paused: readFlag(app, 'paused') });
+  Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
   app.synth();
   return 0;
+}
+
+/** @throws {Error} naming the context value. */
+function readFlag(app: App, name: string): boolean {
+  const value: unknown = app.node.tryGetContext(name) ?? 'false';
+  if (value === 'true' || value === 'false') return value === 'true';
+  throw new Error(`${name}=${String(value)} must be true or false, as in: cdk deploy -c ${name}=true`);
 }

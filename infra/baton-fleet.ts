@@ -1,12 +1,14 @@
-import { RemovalPolicy } from 'aws-cdk-lib';
+import { RemovalPolicy, Validations } from 'aws-cdk-lib';
 import { GatewayVpcEndpointAwsService, type IVpc, IpAddresses, SubnetType, Vpc } from 'aws-cdk-lib/aws-ec2';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
 import { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
+import type { LogLevel } from '../shared/config.ts';
 import { eventsQueueSettings, interactionsQueueSettings } from '../shared/fleet-resources.ts';
 import { BotSecret } from './bot-secret.ts';
 import { EventsFunction } from './events-function.ts';
 import { FleetQueue } from './fleet-queue.ts';
+import { checkFleetSettings } from './fleet-settings.ts';
 import { FleetTable } from './fleet-table.ts';
 import { InteractionsFunction } from './interactions-function.ts';
 import { type WorkerCapacity, WorkerService } from './worker-service.ts';
@@ -29,6 +31,12 @@ export interface BatonFleetProps {
   readonly removalPolicy?: RemovalPolicy | undefined;
   /** Invocations of the interactions function that no other function of the account can take. @default none */
   readonly interactionsReservedConcurrency?: number | undefined;
+  /** How much workers and functions log. @default info */
+  readonly logLevel?: LogLevel | undefined;
+  /** Further variables of the workers, such as `BATON_LINGER_MS` or `DISCORD_INTENTS`. @default their defaults */
+  readonly workerEnvironment?: Readonly<Record<string, string>> | undefined;
+  /** Runs no workers; for the first deployment, when the secret has no value yet. @default false */
+  readonly paused?: boolean | undefined;
   /** Handlers never see an envelope twice, for one conditional write an envelope. @default false */
   readonly consumerGuard?: boolean | undefined;
 }
@@ -46,6 +54,7 @@ export class BatonFleet extends Construct {
 
   constructor(scope: Construct, id: string, props: BatonFleetProps) {
     super(scope, id);
+    checkFleetSettings(props);
     const { fleet, removalPolicy = RemovalPolicy.RETAIN, logRetention = RetentionDays.ONE_MONTH } = props;
     const logs = { logRetention, logRemovalPolicy: removalPolicy };
     const kept = { encryptionKey: props.tableEncryptionKey, removalPolicy };
@@ -58,17 +67,23 @@ export class BatonFleet extends Construct {
     });
     this.secret = new BotSecret(this, 'Discord', { secretName: `${fleet}/discord`, importedArn: props.secretArn });
 
-    const environment = { BATON_FLEET: fleet, BATON_DIRECTORY_TABLE: this.directory.table.tableName };
+    const environment = {
+      BATON_FLEET: fleet,
+      BATON_DIRECTORY_TABLE: this.directory.table.tableName,
+      BATON_LOG_LEVEL: props.logLevel ?? 'info',
+    };
     this.workers = new WorkerService(this, 'Workers', {
       fleet,
       vpc: props.vpc ?? this.#publicVpc(),
       capacity: props.capacity,
+      paused: props.paused ?? false,
       coordination: this.coordination,
       directory: this.directory,
       events: this.events,
       interactions: this.interactions,
       secret: this.secret,
       environment: {
+        ...props.workerEnvironment,
         ...environment,
         BATON_TABLE: this.coordination.table.tableName,
         BATON_EVENTS_QUEUE: this.events.queue.queueUrl,
@@ -109,6 +124,11 @@ export class BatonFleet extends Construct {
       subnetConfiguration: [{ name: 'public', subnetType: SubnetType.PUBLIC, mapPublicIpOnLaunch: false }],
       // Nothing uses the default group, and restricting it would take a function of its own.
       restrictDefaultSecurityGroup: false,
+    });
+    Validations.of(vpc).acknowledge({
+      id: 'AwsSolutions::AwsSolutions-VPC7',
+      reason:
+        'Nothing may connect in, and gateway traffic out is one peer; flow logs of it would cost more than the fleet.',
     });
     vpc.addGatewayEndpoint('DynamoDb', { service: GatewayVpcEndpointAwsService.DYNAMODB });
     vpc.addGatewayEndpoint('S3', { service: GatewayVpcEndpointAwsService.S3 });

@@ -1,4 +1,4 @@
-import { Duration, type RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { Duration, type RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
 import { type IVpc, Peer, Port, SecurityGroup } from 'aws-cdk-lib/aws-ec2';
 import {
   AvailabilityZoneRebalancing,
@@ -48,6 +48,7 @@ export interface WorkerServiceProps {
   readonly fleet: string;
   readonly vpc: IVpc;
   readonly capacity: WorkerCapacity;
+  readonly paused: boolean;
   readonly coordination: FleetTable;
   readonly directory: FleetTable;
   readonly events: FleetQueue;
@@ -68,11 +69,16 @@ export class WorkerService extends Construct {
 
   constructor(scope: Construct, id: string, props: WorkerServiceProps) {
     super(scope, id);
-    const { fleet, vpc, capacity } = props;
+    const { fleet, vpc, capacity, paused } = props;
     this.cluster = new Cluster(this, 'Cluster', {
       vpc,
       clusterName: fleet,
       enableFargateCapacityProviders: true,
+    });
+    Validations.of(this.cluster).acknowledge({
+      id: 'AwsSolutions::AwsSolutions-ECS4',
+      reason:
+        'Container Insights bills metrics per task; workers publish what matters about them in their own metrics.',
     });
     this.logGroup = new LogGroup(this, 'Logs', {
       logGroupName: `/baton/${fleet}/workers`,
@@ -87,10 +93,25 @@ export class WorkerService extends Construct {
     });
     this.container = this.#addContainer(props);
     this.#grantTheWorkersActions(props);
+    Validations.of(this.taskDefinition).acknowledge(
+      {
+        id: 'AwsSolutions::AwsSolutions-ECS2',
+        reason: 'The variables are names and numbers; the token is injected from the secret.',
+      },
+      {
+        id: `AwsSolutions::AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:sqs:<AWS::Region>:<AWS::AccountId>:${controlQueuePrefix(fleet)}*]`,
+        reason:
+          'A worker makes its control queue when it starts and writes to those of the others: only the prefix is known.',
+      },
+      {
+        id: 'AwsSolutions::AwsSolutions-IAM5[Resource::*]',
+        reason: 'ecr:GetAuthorizationToken of the execution role takes no resource.',
+      },
+    );
     this.service = this.#addService(props);
     const scaling = this.service.autoScaleTaskCount({
-      minCapacity: capacity.minWorkers,
-      maxCapacity: capacity.maxWorkers,
+      minCapacity: paused ? 0 : capacity.minWorkers,
+      maxCapacity: paused ? 0 : capacity.maxWorkers,
     });
     scaling.scaleOnCpuUtilization('Cpu', {
       targetUtilizationPercent: targetCpuPercent,
@@ -127,7 +148,7 @@ export class WorkerService extends Construct {
     });
   }
 
-  #addService({ fleet, vpc, capacity }: WorkerServiceProps): FargateService {
+  #addService({ fleet, vpc, capacity, paused }: WorkerServiceProps): FargateService {
     const securityGroup = new SecurityGroup(this, 'Outbound', {
       vpc,
       description: 'Gateway workers: HTTPS out, nothing in',
@@ -141,6 +162,8 @@ export class WorkerService extends Construct {
       securityGroups: [securityGroup],
       // Without a NAT gateway this is the way out; there is no way in.
       assignPublicIp: true,
+      // Otherwise the count is for scaling to decide: one in the template would undo its work at every deployment.
+      ...(paused && { desiredCount: 0 }),
       // All old workers live until the new ones have taken their shards.
       minHealthyPercent: 100,
       maxHealthyPercent: 200,

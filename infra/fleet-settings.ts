@@ -1,0 +1,92 @@
+import { Token } from 'aws-cdk-lib';
+import { readWorkerConfig } from '../shared/config.ts';
+import { messageOf } from '../shared/errors.ts';
+import type { BatonFleetProps } from './baton-fleet.ts';
+
+/** Variables that the stack itself sets; `workerEnvironment` may hold any other of a worker. */
+const setByTheStack: readonly string[] = [
+  'BATON_FLEET',
+  'BATON_TABLE',
+  'BATON_DIRECTORY_TABLE',
+  'BATON_EVENTS_QUEUE',
+  'BATON_INTERACTIONS_QUEUE',
+  'BATON_TOTAL_SHARDS',
+  'BATON_MAX_SHARDS',
+  'BATON_STOP_TIMEOUT_MS',
+  'BATON_HTTP_PORT',
+  'BATON_LOG_LEVEL',
+  'DISCORD_TOKEN',
+];
+
+/** CPU units of a Fargate task to the memory in MiB that it may have (ECS, "Task CPU and memory"). */
+const fargateMemory: Readonly<Record<number, { minMb: number; maxMb: number; stepMb: number }>> = {
+  256: { minMb: 512, maxMb: 2048, stepMb: 512 },
+  512: { minMb: 1024, maxMb: 4096, stepMb: 1024 },
+  1024: { minMb: 2048, maxMb: 8192, stepMb: 1024 },
+  2048: { minMb: 4096, maxMb: 16_384, stepMb: 1024 },
+  4096: { minMb: 8192, maxMb: 30_720, stepMb: 1024 },
+};
+
+/**
+ * Checks the settings of a fleet as far as they are known at synthesis, those for the worker with the worker's own
+ * rules. @throws {Error} with one line that names every wrong setting.
+ */
+export function checkFleetSettings(props: BatonFleetProps): void {
+  const problems = [...capacityProblems(props), ...workerProblems(props), ...otherProblems(props)];
+  if (problems.length > 0) throw new Error(`BatonFleet: ${problems.join('; ')}`);
+}
+
+function capacityProblems({ capacity }: BatonFleetProps): string[] {
+  const { cpu, memoryMb, minWorkers, maxWorkers, spotShare } = capacity;
+  const problems: string[] = [];
+  const memory = fargateMemory[cpu];
+  if (memory === undefined) {
+    problems.push(`capacity.cpu=${cpu} must be one of ${Object.keys(fargateMemory).join(', ')}`);
+  } else if (!(memoryMb >= memory.minMb && memoryMb <= memory.maxMb && memoryMb % memory.stepMb === 0)) {
+    problems.push(
+      `capacity.memoryMb=${memoryMb} must be ${memory.minMb} to ${memory.maxMb} in steps of ${memory.stepMb} with cpu=${cpu}`,
+    );
+  }
+  if (!isWhole(minWorkers, 1, 5000))
+    problems.push(`capacity.minWorkers=${minWorkers} must be a whole number from 1 to 5000`);
+  if (!isWhole(maxWorkers, 1, 5000) || maxWorkers < minWorkers) {
+    problems.push(`capacity.maxWorkers=${maxWorkers} must be a whole number from minWorkers=${minWorkers} to 5000`);
+  }
+  if (!(spotShare >= 0 && spotShare <= 1))
+    problems.push(`capacity.spotShare=${spotShare} must be a number from 0 to 1`);
+  return problems;
+}
+
+function workerProblems(props: BatonFleetProps): string[] {
+  const { fleet, capacity, totalShards, logLevel, workerEnvironment = {} } = props;
+  const taken = Object.keys(workerEnvironment).filter((name) => setByTheStack.includes(name));
+  const problems = taken.map((name) => `workerEnvironment.${name} is set by the stack: use its props`);
+  try {
+    readWorkerConfig({
+      ...workerEnvironment,
+      DISCORD_TOKEN: 'not-known-at-synthesis',
+      BATON_FLEET: fleet,
+      ...(totalShards !== undefined && { BATON_TOTAL_SHARDS: String(totalShards) }),
+      ...(capacity.maxShards !== undefined && { BATON_MAX_SHARDS: String(capacity.maxShards) }),
+      ...(logLevel !== undefined && { BATON_LOG_LEVEL: logLevel }),
+    });
+  } catch (error) {
+    problems.push(messageOf(error));
+  }
+  return problems;
+}
+
+function otherProblems({ secretArn, interactionsReservedConcurrency: reserved }: BatonFleetProps): string[] {
+  const problems: string[] = [];
+  if (secretArn !== undefined && !Token.isUnresolved(secretArn) && !/^arn:[\w-]+:secretsmanager:/.test(secretArn)) {
+    problems.push(`secretArn=${secretArn} must be the ARN of a Secrets Manager secret`);
+  }
+  if (reserved !== undefined && !isWhole(reserved, 2, 1000)) {
+    problems.push(`interactionsReservedConcurrency=${reserved} must be a whole number from 2 to 1000`);
+  }
+  return problems;
+}
+
+function isWhole(value: number, min: number, max: number): boolean {
+  return Number.isInteger(value) && value >= min && value <= max;
+}

@@ -1,0 +1,47 @@
+import { describe, expect, test } from 'vitest';
+import { stages } from '../../infra/stages.ts';
+import { synthesizeFleet } from './synthesized-fleet.ts';
+
+const { capacity } = stages.prod;
+
+describe('settings that are refused when the template is made', () => {
+  test.each([
+    [{ capacity: { ...capacity, cpu: 300 } }, 'capacity.cpu=300 must be one of 256, 512, 1024, 2048, 4096'],
+    [{ capacity: { ...capacity, memoryMb: 1500 } }, 'capacity.memoryMb=1500 must be 1024 to 4096 in steps of 1024'],
+    [{ capacity: { ...capacity, minWorkers: 0 } }, 'capacity.minWorkers=0'],
+    [{ capacity: { ...capacity, maxWorkers: 1 } }, 'capacity.maxWorkers=1 must be a whole number from minWorkers=2'],
+    [{ capacity: { ...capacity, spotShare: 75 } }, 'capacity.spotShare=75 must be a number from 0 to 1'],
+    [{ capacity: { ...capacity, maxShards: 0 } }, 'BATON_MAX_SHARDS="0" must be'],
+    [{ totalShards: 1.5 }, 'BATON_TOTAL_SHARDS="1.5" must be auto or a whole number'],
+    [{ fleet: '9 lives' }, 'BATON_FLEET="9 lives" must be'],
+    [{ secretArn: 'baton/discord' }, 'secretArn=baton/discord must be the ARN'],
+    [{ interactionsReservedConcurrency: 1 }, 'interactionsReservedConcurrency=1'],
+    [{ workerEnvironment: { BATON_LINGER_MS: 'soon' } }, 'BATON_LINGER_MS="soon" must be a whole number'],
+    [{ workerEnvironment: { BATON_TABLE: 'mine' } }, 'workerEnvironment.BATON_TABLE is set by the stack'],
+  ])('%j', (props, complaint) => {
+    expect(() => synthesizeFleet(props)).toThrow(complaint);
+  });
+
+  test('are told all at once', () => {
+    expect(() => synthesizeFleet({ totalShards: 0, capacity: { ...capacity, spotShare: -1 } })).toThrow(
+      /spotShare=-1.*BATON_TOTAL_SHARDS="0"/,
+    );
+  });
+});
+
+test('further variables reach the workers', () => {
+  const { template } = synthesizeFleet({ workerEnvironment: { BATON_LINGER_MS: '500' }, totalShards: 32 });
+  const [task] = Object.values(template.findResources('AWS::ECS::TaskDefinition'));
+  expect(task?.['Properties'].ContainerDefinitions[0].Environment).toEqual(
+    expect.arrayContaining([
+      { Name: 'BATON_LINGER_MS', Value: '500' },
+      { Name: 'BATON_TOTAL_SHARDS', Value: '32' },
+    ]),
+  );
+});
+
+test('a paused fleet has everything but running workers', () => {
+  const { template } = synthesizeFleet({ paused: true });
+  template.hasResourceProperties('AWS::ECS::Service', { DesiredCount: 0 });
+  template.hasResourceProperties('AWS::ApplicationAutoScaling::ScalableTarget', { MinCapacity: 0, MaxCapacity: 0 });
+});
