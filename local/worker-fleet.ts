@@ -119,6 +119,11 @@ export class WorkerSlot {
     return this.#state === 'running' || this.#state === 'draining' ? this.#cpuPercent : 0;
   }
 
+  /** When the process last reported, on the fleet's clock; it does so every second. */
+  get usageAtMs(): number {
+    return this.#usageAtMs;
+  }
+
   get rssBytes(): number {
     return this.#state === 'ended' ? 0 : this.#usage.rssBytes;
   }

@@ -121,8 +121,11 @@ describe('baton', () => {
   });
 
   test('a DynamoDB that does not answer, or lacks the table, is one line and exit code 1', async () => {
-    for (const env of [{ AWS_ENDPOINT_URL_DYNAMODB: 'http://127.0.0.1:9' }, { BATON_FLEET: 'never-provisioned' }]) {
-      const run = baton(['status'], env);
+    for (const [name, value] of [
+      ['AWS_ENDPOINT_URL_DYNAMODB', 'http://127.0.0.1:9'],
+      ['BATON_FLEET', 'never-provisioned'],
+    ] as const) {
+      const run = baton(['status'], { [name]: value });
       expect(await run.ended).toBe(1);
       expect(run.said.stderr.trim().split('\n')).toHaveLength(1);
     }
