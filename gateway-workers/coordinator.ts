@@ -93,7 +93,13 @@ export class Coordinator {
     await this.#watchRole();
     const order = successionOrder(workers, this.#care.gone);
     const rank = order.findIndex((worker) => worker.incarnation === me);
-    const decision = decideRole({ me, role: this.#role, order, vacantForMs: this.#vacantForMs(workers) });
+    const decision = decideRole({
+      me,
+      role: this.#role,
+      order,
+      vacantForMs: this.#vacantForMs(workers),
+      seenAlive: this.#watch.seenAlive,
+    });
     switch (decision.kind) {
       case 'take':
         await this.#swapRole({ holder: me, term: (this.#role?.term ?? 0) + 1, counter: 0 }, 'coordinator.role_taken');

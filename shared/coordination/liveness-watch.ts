@@ -47,6 +47,15 @@ export class LivenessWatch {
     return this.#observations.get(incarnation);
   }
 
+  /** Workers whose counter was seen to move, and not long ago. */
+  get seenAlive(): ReadonlySet<Incarnation> {
+    const alive = new Set<Incarnation>();
+    for (const [incarnation, { hasMoved, sinceMs, lastReadMs }] of this.#observations) {
+      if (hasMoved && lastReadMs - sinceMs <= 2 * this.rules.heartbeatMs) alive.add(incarnation);
+    }
+    return alive;
+  }
+
   forget(incarnation: Incarnation): void {
     this.#observations.delete(incarnation);
   }

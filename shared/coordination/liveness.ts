@@ -12,6 +12,8 @@ export interface Observation {
   readonly lastReadMs: number;
   /** Reads after the first that showed the same counter. */
   readonly furtherReads: number;
+  /** Whether it was seen to move: only that shows that somebody is alive. */
+  readonly hasMoved: boolean;
 }
 
 /** One successful read of a counter. */
@@ -26,14 +28,12 @@ export interface Reading {
  * observation anew: an observer that slept cannot say that nothing happened meanwhile.
  */
 export function observe(before: Observation | undefined, reading: Reading, rules: LivenessRules): Observation {
-  const continues =
-    before !== undefined &&
-    before.counter === reading.counter &&
-    reading.startedMs - before.lastReadMs <= 2 * rules.heartbeatMs;
-  if (!continues) {
-    return { counter: reading.counter, sinceMs: reading.answeredMs, lastReadMs: reading.startedMs, furtherReads: 0 };
+  const { counter, startedMs, answeredMs } = reading;
+  const isUnbroken = before !== undefined && startedMs - before.lastReadMs <= 2 * rules.heartbeatMs;
+  if (!isUnbroken || before.counter !== counter) {
+    return { counter, sinceMs: answeredMs, lastReadMs: startedMs, furtherReads: 0, hasMoved: isUnbroken };
   }
-  return { ...before, lastReadMs: reading.startedMs, furtherReads: before.furtherReads + 1 };
+  return { ...before, lastReadMs: startedMs, furtherReads: before.furtherReads + 1 };
 }
 
 /**

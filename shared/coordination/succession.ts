@@ -24,6 +24,8 @@ export interface RoleView {
   readonly order: readonly WorkerRecord[];
   /** How long the role has been without a living holder, by this observer's clock; `undefined` while it has one. */
   readonly vacantForMs: number | undefined;
+  /** Others that this observer has lately seen to be alive. Only they are given the role. */
+  readonly seenAlive: ReadonlySet<Incarnation>;
 }
 
 export type RoleDecision =
@@ -35,16 +37,21 @@ export type RoleDecision =
 
 /**
  * What this worker should do about the coordinator's role. The holder keeps it unless it drains, or unless the
- * original coordinator is back: that one gets it at the end of a tick. A vacant role is for the first in order, and
+ * original coordinator is back and alive: that one gets it at the end of a tick. A vacant role is for the first in order, and
  * {@link successionStepMs} later for the next; the conditional write decides.
  */
-export function decideRole({ me, role, order, vacantForMs }: RoleView): RoleDecision {
+export function decideRole({ me, role, order, vacantForMs, seenAlive }: RoleView): RoleDecision {
   const rank = order.findIndex((worker) => worker.incarnation === me);
   if (role?.holder === me) {
-    if (rank === -1) return { kind: 'yield', to: order[0]?.incarnation };
-    const first = order[0];
-    if (rank > 0 && first?.originalCoordinator) return { kind: 'yield', to: first.incarnation };
-    return { kind: 'hold' };
+    if (rank === -1)
+      return { kind: 'yield', to: order.find(({ incarnation }) => seenAlive.has(incarnation))?.incarnation };
+    const original = order.find(
+      ({ originalCoordinator, incarnation }) =>
+        originalCoordinator && (incarnation === me || seenAlive.has(incarnation)),
+    );
+    return original === undefined || original.incarnation === me
+      ? { kind: 'hold' }
+      : { kind: 'yield', to: original.incarnation };
   }
   if (rank === -1 || vacantForMs === undefined || vacantForMs < rank * successionStepMs) return { kind: 'wait' };
   return { kind: 'take' };
