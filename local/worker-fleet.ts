@@ -22,7 +22,7 @@ export interface WorkerFleetOptions {
   readonly logDirectory: string;
   readonly clock: Clock;
   readonly onLogLine: (workerId: string, line: WorkerLogLine) => void;
-  /** A worker ended that nobody had told to. `said` is the last line it wrote to stderr. */
+  /** A worker ended that nobody had told to. `said` is the line of stderr that tells why, or the last one. */
   readonly onCrash: (worker: WorkerSlot, end: { readonly code: number | null; readonly said: string }) => void;
 }
 
@@ -176,7 +176,8 @@ export class WorkerSlot {
     let said = '';
     if (child.stderr) {
       createInterface({ input: child.stderr }).on('line', (line) => {
-        said = line;
+        // An error that nobody caught is followed by its stack and by the version of Node.
+        if (!/\bError\b/.test(said)) said = line;
         log.write(`${line}\n`);
       });
     }
