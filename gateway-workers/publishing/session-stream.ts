@@ -95,22 +95,18 @@ export class SessionStream {
     const { seq, type } = frame;
     this.#receivedSeq = seq;
     const isKept = !notPublished.has(type) && this.#options.isWanted(type);
-    if (this.#doubt !== undefined && this.#doubt.packed === undefined) {
-      if (seq <= this.#doubt.last) {
-        if (isKept && seq >= this.#doubt.first) this.#rebuilt.push(frame);
-        return;
-      }
-      this.#finishRebuilding();
+    const doubt = this.#doubt;
+    if (doubt !== undefined && doubt.packed === undefined) {
+      const isInside = seq >= doubt.first && seq <= doubt.last;
+      if (isKept && isInside) this.#rebuilt.push(frame);
+      // RESUMED says nothing about the end of the replay: that of an earlier RESUME is replayed as well.
+      if (seq >= doubt.last) this.#finishRebuilding(doubt);
+      if (seq <= doubt.last) return;
     }
     // Replayed for the sake of something held back; its envelope is in SQS already.
     if (!isKept || seq <= this.#publishedSeq) return;
     this.#pending.push(frame);
     this.#pendingBytes += frame.bytes.length;
-  }
-
-  /** RESUMED came: Discord has nothing more to replay. */
-  replayEnded(): void {
-    if (this.#doubt !== undefined && this.#doubt.packed === undefined) this.#finishRebuilding();
   }
 
   /** Keeps `a` below `seq` until {@link letPass}: the event has to reach another place first. */
@@ -204,8 +200,7 @@ export class SessionStream {
     return seq;
   }
 
-  #finishRebuilding(): void {
-    const doubt = this.#doubt as Doubt;
+  #finishRebuilding(doubt: Doubt): void {
     doubt.packed = packAll(this.#rebuilt, this.#options.encoding);
     this.#rebuilt = [];
   }

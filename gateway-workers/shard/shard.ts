@@ -271,7 +271,6 @@ export class Shard implements PublishingShard, GatewayListener {
   onResumed(): void {
     this.#isReplaying = false;
     this.#isReady = true;
-    this.#streams.at(-1)?.replayEnded();
     this.#logger.info({ epoch: this.epoch, seq: this.#streams.at(-1)?.receivedSeq }, 'shard.resumed');
   }
 
