@@ -44,14 +44,23 @@ export function statementsOfRole({ Resources }: PlainTemplate, roleId: string): 
     .flatMap(({ Properties }) => (Properties['PolicyDocument'] as { Statement: PolicyStatement[] }).Statement);
 }
 
+interface ContainerDefinition {
+  readonly Environment: readonly { readonly Name: string; readonly Value: unknown }[];
+  readonly Secrets: readonly { readonly Name: string; readonly ValueFrom: unknown }[];
+  readonly HealthCheck: { readonly Command: readonly string[] };
+}
+
+export function workerContainer(template: PlainTemplate): ContainerDefinition {
+  const { ContainerDefinitions } = propertiesOf(template, 'AWS::ECS::TaskDefinition');
+  return (ContainerDefinitions as [ContainerDefinition])[0];
+}
+
 /** Environment of the worker's container, the variables from the secret with their reference as the value. */
 export function workerEnvironment(template: PlainTemplate): Record<string, unknown> {
-  const [container] = propertiesOf(template, 'AWS::ECS::TaskDefinition')['ContainerDefinitions'] as [
-    { Environment: { Name: string; Value: unknown }[]; Secrets: { Name: string; ValueFrom: unknown }[] },
-  ];
+  const { Environment, Secrets } = workerContainer(template);
   return Object.fromEntries([
-    ...container.Environment.map(({ Name, Value }) => [Name, Value]),
-    ...container.Secrets.map(({ Name, ValueFrom }) => [Name, ValueFrom]),
+    ...Environment.map(({ Name, Value }) => [Name, Value]),
+    ...Secrets.map(({ Name, ValueFrom }) => [Name, ValueFrom]),
   ]) as Record<string, unknown>;
 }
 

@@ -1,0 +1,270 @@
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { SQSEvent } from 'aws-lambda';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { bundleProgram, type ProgramName } from '../../infra/bundle.ts';
+import { type EmbeddedCloud, startEmbeddedCloud } from '../../local/cloud/embedded-cloud.ts';
+import { type EventSource, startEventSource } from '../../local/cloud/sqs-event-source.ts';
+import { interactionStream, readIdentity } from '../../local/discord/event-identity.ts';
+import { Ledger } from '../../local/ledger.ts';
+import { SimulatedDiscord } from '../../local/simulated-discord.ts';
+import { createSqsClient } from '../../shared/aws-clients.ts';
+import { systemClock } from '../../shared/clock.ts';
+import { decodeEnvelope, decodeInteraction, eventsAttribute } from '../../shared/envelope.ts';
+import { handlerManifest } from '../../shared/handler-manifest.generated.ts';
+import { silentLogger } from '../../shared/logger.ts';
+import { systemRandom } from '../../shared/random.ts';
+import { DeployedFunction, DeployedWorker } from './deployed-programs.ts';
+import { IamGate } from './iam-gate.ts';
+import { synthesizeFleet } from './synthesized-fleet.ts';
+import { localRegion, TemplateDeployment } from './template-deployment.ts';
+import {
+  functionEnvironment,
+  plain,
+  propertiesOf,
+  roleOf,
+  statementsOfRole,
+  workerContainer,
+  workerEnvironment,
+} from './template-reader.ts';
+
+const shards = 8;
+const { fleet: builtFleet, stack, template: built } = synthesizeFleet();
+const template = plain(built);
+const wanted = new Set<string>(handlerManifest.eventTypes);
+
+let bundles: string;
+let cloud: EmbeddedCloud;
+let deployment: TemplateDeployment;
+let discord: SimulatedDiscord;
+let ledger: Ledger;
+let cleanUp: AsyncDisposableStack;
+let countedInteractions: Set<string>;
+
+beforeAll(() => {
+  bundles = mkdtempSync(join(tmpdir(), 'baton-bundles-'));
+  for (const program of ['worker', 'events', 'interactions'] as const) bundleProgram(program, bundleOf(program));
+});
+afterAll(() => rmSync(bundles, { recursive: true, force: true }));
+
+beforeEach(async () => {
+  cleanUp = new AsyncDisposableStack();
+  countedInteractions = new Set();
+  cloud = await startEmbeddedCloud();
+  cleanUp.defer(() => cloud.stop());
+  ledger = new Ledger({ settlingMs: 90_000, unordered: [interactionStream] });
+  discord = await SimulatedDiscord.start({
+    shards,
+    isWanted: (type) => wanted.has(type),
+    ledger,
+    clock: systemClock,
+    random: systemRandom,
+    logger: silentLogger,
+  });
+  cleanUp.defer(() => discord.stop());
+  deployment = await TemplateDeployment.create(template, emulatorUrls());
+});
+afterEach(() => cleanUp.disposeAsync());
+
+test('what the template says runs: bundled programs, their rights and their variables, and no event is lost', async () => {
+  const functions = [await startFunction('events'), await startFunction('interactions')];
+  const [first, second] = [await startWorker(), await startWorker()];
+  await untilConnected();
+  await vi.waitFor(() => expect(first.worker.probe()).resolves.toBe(0), { timeout: 10_000 });
+
+  discord.startTraffic(300);
+  await vi.waitFor(() => expect(ledger.totals.delivered).toBeGreaterThan(500), { timeout: 20_000, interval: 200 });
+  // What a crashed task, its replacement and a deployment's end of an old task are to a fleet.
+  first.worker.kill('SIGKILL');
+  const third = await startWorker();
+  await untilConnected();
+  second.worker.kill('SIGTERM');
+  expect(await second.worker.exitCode, second.worker.output).toBe(0);
+  await untilConnected();
+  const deliveredBefore = ledger.totals.delivered;
+  await vi.waitFor(() => expect(ledger.totals.delivered).toBeGreaterThan(deliveredBefore + 300), { timeout: 20_000 });
+
+  discord.stopTraffic();
+  await vi.waitFor(() => expect(ledger.totals.pending).toBe(0), { timeout: 40_000, interval: 200 });
+  third.worker.kill('SIGTERM');
+  expect(await third.worker.exitCode, third.worker.output).toBe(0);
+
+  expect(ledger.totals).toMatchObject({ lost: 0, duplicated: 0, reordered: 0, unknown: 0, undeliverable: 0 });
+  expect(discord.identifies).toBe(shards);
+  // Those of the shards of the killed worker came too late for Discord's three seconds.
+  expect(discord.interactions.answered).toBeGreaterThan(0);
+  for (const { gate } of [first, second, third, ...functions]) expect([...gate.refused]).toEqual([]);
+}, 150_000);
+
+test('a worker without one of its rights is refused by name, and does not run', async () => {
+  const { gate } = await startWorker((actions) => actions.filter((action) => action !== 'dynamodb:UpdateItem'));
+  await vi.waitFor(() => expect([...gate.refused].join()).toContain('dynamodb:UpdateItem'), { timeout: 20_000 });
+  expect(discord.connectedShards().size).toBe(0);
+}, 60_000);
+
+test('a function whose secret has no value says how to put one in', async () => {
+  await expect(startFunction('events', '')).rejects.toThrow(/DISCORD_SECRET=arn:.* must have a JSON object/);
+});
+
+test('a worker without a token names the variable and ends with 2', async () => {
+  const { DISCORD_TOKEN: _, ...environment } = deployment.environment(workerEnvironment(template));
+  const worker = new DeployedWorker(bundleOf('worker'), environment, []);
+  expect(await worker.exitCode).toBe(2);
+  expect(worker.output).toContain('DISCORD_TOKEN is missing');
+});
+
+function bundleOf(program: ProgramName): string {
+  return join(bundles, program, 'index.mjs');
+}
+
+function emulatorUrls() {
+  const { AWS_ENDPOINT_URL_DYNAMODB: dynamodb, AWS_ENDPOINT_URL_SQS: sqs } = cloud.environment;
+  return { dynamodb: dynamodb as string, sqs: sqs as string };
+}
+
+/** What Discord is in this test; everything else is in the template. */
+function simulated(): Record<string, string> {
+  return { DISCORD_API_URL: discord.environment.DISCORD_API_URL };
+}
+
+async function startGate(
+  roleId: string,
+  secretValue: string,
+  limit: (actions: readonly string[]) => readonly string[] = (actions) => actions,
+): Promise<IamGate> {
+  const { dynamodb, sqs } = emulatorUrls();
+  const gate = await IamGate.start({
+    statements: statementsOfRole(template, roleId).flatMap(({ Effect, Action, Resource }) => {
+      const Resources = [Resource].flat().flatMap((resource) => resolvable(resource));
+      return Resources.length === 0 ? [] : [{ Effect, Action: limit([Action].flat()), Resource: Resources }];
+    }),
+    dynamodbUrl: dynamodb,
+    sqsUrl: sqs,
+    secret: { arn: deployment.resolve(stack.resolve(builtFleet.secret.secret.secretArn)), value: secretValue },
+  });
+  cleanUp.use(gate);
+  return gate;
+}
+
+/** Log groups have no place on this machine. */
+function resolvable(resource: unknown): string[] {
+  return JSON.stringify(resource).includes('Logs') ? [] : [deployment.resolve(resource)];
+}
+
+async function startWorker(limit?: (actions: readonly string[]) => readonly string[]) {
+  const role = roleOf(propertiesOf(template, 'AWS::ECS::TaskDefinition')['TaskRoleArn']);
+  const gate = await startGate(role, '', limit);
+  const port = await freePort();
+  const worker = new DeployedWorker(
+    bundleOf('worker'),
+    {
+      ...deployment.environment(workerEnvironment(template)),
+      ...simulated(),
+      ...gate.environment,
+      DISCORD_TOKEN: discord.environment.DISCORD_TOKEN,
+      // Tasks have addresses of their own; here all share one.
+      BATON_HTTP_PORT: String(port),
+    },
+    workerContainer(template).HealthCheck.Command.map((part) => part.replace(':8080', `:${port}`)),
+  );
+  cleanUp.defer(async () => {
+    worker.kill('SIGKILL');
+    await worker.exitCode;
+  });
+  return { worker, gate };
+}
+
+async function startFunction(program: 'events' | 'interactions', secretValue?: string) {
+  const functionName = `baton-${program}`;
+  const { Role, Timeout } = propertiesOf(template, 'AWS::Lambda::Function', { FunctionName: functionName });
+  const token = JSON.stringify({ token: discord.environment.DISCORD_TOKEN });
+  const gate = await startGate(roleOf(Role), secretValue ?? token);
+  const deployed = await DeployedFunction.start(bundleOf(program), {
+    ...deployment.environment(functionEnvironment(template, functionName)),
+    ...simulated(),
+    ...gate.environment,
+    // Lambda sets these for every function.
+    AWS_REGION: localRegion,
+    AWS_LAMBDA_FUNCTION_NAME: functionName,
+  });
+  cleanUp.use(deployed);
+  const source = await startSource(program, deployed, (Timeout as number) * 1000);
+  cleanUp.defer(() => source.stop());
+  return { gate };
+}
+
+/** The trigger of a function, with the settings of its mapping in the template. */
+async function startSource(
+  program: 'events' | 'interactions',
+  deployed: DeployedFunction,
+  functionTimeoutMs: number,
+): Promise<EventSource> {
+  const { queue } = builtFleet[program];
+  const mappings = Object.values(template.Resources).filter(({ Type }) => Type === 'AWS::Lambda::EventSourceMapping');
+  const mapping = mappings.find(
+    ({ Properties }) =>
+      deployment.resolve(Properties['EventSourceArn']) === deployment.resolve(stack.resolve(queue.queueArn)),
+  ) as { Properties: { BatchSize: number; ScalingConfig: { MaximumConcurrency: number } } } | undefined;
+  if (mapping === undefined) throw new Error(`nothing triggers ${program}`);
+  const { BatchSize, ScalingConfig } = mapping.Properties;
+  const sqs = createSqsClient('receiving', {
+    endpoint: emulatorUrls().sqs,
+    region: localRegion,
+    credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
+  });
+  cleanUp.defer(() => sqs.destroy());
+  return startEventSource({
+    sqs,
+    queueUrl: deployment.resolve(stack.resolve(queue.queueUrl)),
+    functionName: program,
+    batchSize: BatchSize,
+    maximumConcurrency: ScalingConfig.MaximumConcurrency,
+    functionTimeoutMs,
+    handler: async (event, context) => {
+      const response = await deployed.invoke(event, context);
+      const failed = new Set(response?.batchItemFailures.map(({ itemIdentifier }) => itemIdentifier));
+      countDeliveries(program, { Records: event.Records.filter(({ messageId }) => !failed.has(messageId)) });
+      return response;
+    },
+  });
+}
+
+/** Puts into the ledger what the function has taken without complaint. */
+function countDeliveries(program: 'events' | 'interactions', { Records }: SQSEvent): void {
+  for (const { body, messageAttributes } of Records) {
+    if (program === 'interactions') {
+      // A crashed worker's successor may send one again; the function then runs no handler, and Discord would refuse.
+      const { interaction } = decodeInteraction(body);
+      if (!countedInteractions.has(interaction.id)) count(interaction, false);
+      countedInteractions.add(interaction.id);
+      continue;
+    }
+    const attribute = messageAttributes[eventsAttribute]?.binaryValue ?? '';
+    const { header, frames } = decodeEnvelope(body, Buffer.from(attribute, 'base64'));
+    for (const frame of frames) {
+      count((JSON.parse(frame) as { d: unknown }).d, header.unfenced === true);
+    }
+  }
+}
+
+function count(data: unknown, unfenced: boolean): void {
+  const identity = readIdentity(data);
+  if (identity) ledger.delivered(identity.stream, identity.n, Date.now(), { unfenced });
+}
+
+async function untilConnected(): Promise<void> {
+  await vi.waitFor(() => expect(discord.connectedShards().size).toBe(shards), { timeout: 40_000, interval: 100 });
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}

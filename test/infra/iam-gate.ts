@@ -1,0 +1,140 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { PolicyStatement } from './template-reader.ts';
+
+export interface IamGateOptions {
+  /** Statements of one role, its resources resolved to ARNs. */
+  readonly statements: readonly PolicyStatement[];
+  readonly dynamodbUrl: string;
+  readonly sqsUrl: string;
+  /** The only secret there is. */
+  readonly secret: { readonly arn: string; readonly value: string };
+}
+
+interface AwsRequest {
+  readonly action: string;
+  readonly resources: readonly string[];
+}
+
+/** Where requests of a program go through on their way to the emulators, which know no rights: IAM as far as it is used here. */
+export class IamGate implements AsyncDisposable {
+  /** `action on resource` of every request that was refused, each once. */
+  readonly refused = new Set<string>();
+  /** The same of what went through. */
+  readonly allowed = new Set<string>();
+  readonly #options: IamGateOptions;
+  readonly #server: Server;
+
+  static async start(options: IamGateOptions): Promise<IamGate> {
+    const gate = new IamGate(options);
+    gate.#server.listen(0, '127.0.0.1');
+    await once(gate.#server, 'listening');
+    return gate;
+  }
+
+  private constructor(options: IamGateOptions) {
+    this.#options = options;
+    this.#server = createServer((incoming, outgoing) => {
+      const chunks: Buffer[] = [];
+      incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
+      incoming.on('end', () => this.#take(incoming, Buffer.concat(chunks), outgoing));
+    });
+  }
+
+  /** What makes the AWS SDK of a program send its requests here. */
+  get environment(): Record<string, string> {
+    const url = `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return {
+      AWS_ENDPOINT_URL_DYNAMODB: url,
+      AWS_ENDPOINT_URL_SQS: url,
+      AWS_ENDPOINT_URL_SECRETS_MANAGER: url,
+      AWS_ACCESS_KEY_ID: 'local',
+      AWS_SECRET_ACCESS_KEY: 'local',
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  #take(incoming: IncomingMessage, body: Buffer, outgoing: ServerResponse): void {
+    const target = incoming.headers['x-amz-target'] as string;
+    const { action, resources } = awsRequest(target, body, this.#options.secret.arn);
+    const forbidden = resources.filter((resource) => !this.#allows(action, resource));
+    for (const resource of resources) {
+      (forbidden.includes(resource) ? this.refused : this.allowed).add(`${action} on ${resource}`);
+    }
+    if (forbidden.length > 0) {
+      outgoing.writeHead(400, { 'content-type': 'application/x-amz-json-1.0' });
+      outgoing.end(
+        JSON.stringify({ __type: 'AccessDeniedException', message: `not allowed: ${action} on ${forbidden.join()}` }),
+      );
+      return;
+    }
+    if (action === 'secretsmanager:GetSecretValue') {
+      outgoing.writeHead(200, { 'content-type': 'application/x-amz-json-1.1' });
+      outgoing.end(JSON.stringify({ ARN: this.#options.secret.arn, SecretString: this.#options.secret.value }));
+      return;
+    }
+    this.#forward(
+      incoming,
+      body,
+      outgoing,
+      target.startsWith('AmazonSQS') ? this.#options.sqsUrl : this.#options.dynamodbUrl,
+    );
+  }
+
+  #forward(incoming: IncomingMessage, body: Buffer, outgoing: ServerResponse, upstream: string): void {
+    const { host: _, ...headers } = incoming.headers;
+    const onward = request(upstream, { method: 'POST', headers }, (answer) => {
+      outgoing.writeHead(answer.statusCode as number, answer.headers);
+      answer.pipe(outgoing);
+    });
+    onward.on('error', () => outgoing.destroy());
+    // A long poll that its caller has given up must not take the next message.
+    outgoing.on('close', () => onward.destroy());
+    onward.end(body);
+  }
+
+  #allows(action: string, resource: string): boolean {
+    return this.#options.statements.some(
+      ({ Effect, Action, Resource }) =>
+        Effect === 'Allow' &&
+        [Action].flat().includes(action) &&
+        ([Resource].flat() as string[]).some((pattern) =>
+          pattern.endsWith('*') ? resource.startsWith(pattern.slice(0, -1)) : resource === pattern,
+        ),
+    );
+  }
+}
+
+const services: Readonly<Record<string, string>> = {
+  DynamoDB_20120810: 'dynamodb',
+  AmazonSQS: 'sqs',
+  secretsmanager: 'secretsmanager',
+};
+
+/** Actions of IAM whose name is not that of the API's operation (IAM, "Actions, resources, and condition keys"). */
+const actionNames: Readonly<Record<string, string>> = {
+  SendMessageBatch: 'SendMessage',
+  DeleteMessageBatch: 'DeleteMessage',
+};
+
+function awsRequest(target: string, body: Buffer, secretArn: string): AwsRequest {
+  const [service = '', operation = ''] = target.split('.');
+  const action = `${services[service]}:${actionNames[operation] ?? operation}`;
+  const input = JSON.parse(body.toString()) as {
+    TableName?: string;
+    RequestItems?: Record<string, unknown>;
+    QueueUrl?: string;
+    QueueName?: string;
+  };
+  const tables = input.TableName === undefined ? Object.keys(input.RequestItems ?? {}) : [input.TableName];
+  const queue = input.QueueName ?? input.QueueUrl?.split('/').at(-1);
+  const arn = (resource: string) => `arn:aws:${services[service]}:us-east-1:000000000000:${resource}`;
+  if (services[service] === 'dynamodb') return { action, resources: tables.map((table) => arn(`table/${table}`)) };
+  if (services[service] === 'sqs') return { action, resources: [arn(queue ?? '')] };
+  return { action, resources: [secretArn] };
+}
