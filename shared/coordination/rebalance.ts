@@ -9,8 +9,12 @@ export interface RebalanceRules {
   readonly latencyLimitMs: number;
   /** A worker with more than this many times its even part of the fleet's events has too much. */
   readonly skewLimit: number;
-  /** Relief ends at this part of a limit, and nobody is given so much that it would have more. */
+  /** Relief ends at this part of a limit. */
   readonly lowMark: number;
+  /** Nobody is given so much that it would have more than this part of a limit. */
+  readonly targetMark: number;
+  /** Loads that differ by less are alike: no move from one to the other. */
+  readonly minDifference: number;
   /** Time constant τ of the smoothing: a change counts for 63 % after it. */
   readonly smoothingMs: number;
   /** A worker must have been seen with its present shards for so long before it counts as having too much. */
@@ -29,7 +33,9 @@ export const rebalanceRules: RebalanceRules = {
   latencyLimitMs: 500,
   skewLimit: 1.5,
   lowMark: 0.8,
-  smoothingMs: 120_000,
+  targetMark: 0.9,
+  minDifference: 0.1,
+  smoothingMs: 180_000,
   settleMs: 50_000,
   cooldownMs: 15 * 60_000,
   movesPerRoundShare: 0.02,
@@ -134,7 +140,7 @@ export interface RebalancePlan {
  * workers above 1 until they are below the low mark, give empty workers their part, and empty draining ones.
  *
  * Every move but those off draining workers lowers the higher load of the two workers it concerns, so a plan lowers the
- * highest load among them; nobody is brought above the low mark. Targets are alive, not draining, have room, and are of
+ * highest load among them; nobody is brought above the target mark. Targets are alive, not draining, have room, and are of
  * the newest release that has room. A shard moves once within its cooldown, and only when it is ready: it has a session
  * to resume.
  */
@@ -275,6 +281,8 @@ class Round {
       if (typeof found === 'string') {
         this.#skip(from, reason, found);
         waiting.delete(from);
+        // As low as it gets: it may rest there, above the low mark, until it has too much again.
+        if (this.#load(from) <= 1) from.isHot = false;
       } else {
         this.#move(found.shard, from, to as Seat, reason, found.gain);
       }
@@ -434,7 +442,8 @@ class Round {
   #bestShard(from: Seat, to: Seat, missing: number): Search {
     if (from.movable.length === 0) return 'no-movable-shard';
     const load = this.#load(from);
-    if (this.#load(to) >= Math.min(load, this.#rules.lowMark)) return 'everybody-busy';
+    const { targetMark, minDifference } = this.#rules;
+    if (this.#load(to) >= targetMark || load - this.#load(to) < minDifference) return 'everybody-busy';
     const worthwhile = missing / from.movable.length;
     let best: { shard: MovableShard; gain: number } | undefined;
     for (const shard of from.movable) {
@@ -444,7 +453,7 @@ class Round {
       const left = this.#load(from, from.cpuPercent - cpuPercent, from.latencyMs * (1 - part), from.weight - weight);
       const taken = this.#load(to, to.cpuPercent + cpuPercent, to.latencyMs, to.weight + weight);
       const gain = load - Math.max(left, taken);
-      if (taken > this.#rules.lowMark || gain < worthwhile) continue;
+      if (taken > targetMark || gain < worthwhile) continue;
       if (best === undefined || gain > best.gain) best = { shard, gain };
     }
     return best ?? 'no-shard-helps';
