@@ -145,6 +145,8 @@ class Bucket {
     const leave = () => this.#leaveLine(shardId);
     signal.addEventListener('abort', leave, { once: true });
     try {
+      // A target of a handoff without a session comes here straight from HELLO, past the line.
+      await this.approach(shardId, signal);
       await this.#pay(shardId, signal);
       for (;;) {
         signal.throwIfAborted();
@@ -258,7 +260,9 @@ class Bucket {
   #letGoWhenIdle(): void {
     const { clock } = this.#options;
     clock.schedule(Math.max(0, this.#freeAtMs - clock.monotonicMs()), () => {
-      if (this.#line.length === 0 && !this.#busy && this.#held !== undefined) void this.#letGo();
+      // This may come late, when another IDENTIFY has been sent meanwhile.
+      const isFree = !this.#busy && clock.monotonicMs() >= this.#freeAtMs;
+      if (this.#line.length === 0 && isFree && this.#held !== undefined) void this.#letGo();
     });
   }
 
