@@ -475,6 +475,9 @@ export class WorkerLife {
   async #release(key: ShardKey, shard: Shard, to: Incarnation | undefined): Promise<boolean> {
     const { store } = this.#ports;
     shard.isFrozen = true;
+    while (shard.isIdentifying && !this.#ending.signal.aborted) {
+      await this.#ports.clock.sleep(20, this.#ending.signal);
+    }
     await this.#chunkOf(shard).writeSettled();
     const { epoch } = shard;
     const checkpoint = shard.checkpoint();

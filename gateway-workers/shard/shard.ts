@@ -122,8 +122,12 @@ export class Shard implements PublishingShard, GatewayListener {
         approach: (address, signal) => environment.identifyGate.approach(address, signal),
         // A second session of a shard that has moved on would double every event.
         win: async (address, signal) => {
-          await this.#confirmed(signal);
-          return environment.identifyGate.win(address, signal);
+          for (;;) {
+            await this.#confirmed(signal);
+            const permit = await environment.identifyGate.win(address, signal);
+            if (!this.isFrozen) return permit;
+            permit.settle('unused');
+          }
         },
       },
       confirmBeforeResume: (signal) => this.#confirmBeforeResume(signal),
@@ -183,6 +187,11 @@ export class Shard implements PublishingShard, GatewayListener {
   /** A single live session, so that one checkpoint says all there is to hand over. */
   get isHandable(): boolean {
     return this.stream === undefined || this.#streams.length === 1;
+  }
+
+  /** An IDENTIFY is under way: what it brings must be known before the shard is let go. */
+  get isIdentifying(): boolean {
+    return this.#connection.state === 'identifying';
   }
 
   /** What a release carries. */
