@@ -59,6 +59,11 @@ export class Coordinator {
     return this.#role?.holder === this.#options.me;
   }
 
+  /** Whether this worker decides about shards now: with the role, or about its own list. */
+  get looksAfterShards(): boolean {
+    return this.hasRole || this.#options.ownShardIds !== undefined;
+  }
+
   /** Runs the next tick now. */
   tickSoon(): void {
     this.#bell.ring();

@@ -1,34 +1,21 @@
-import { DiscordAPIError, HTTPError, type REST } from '@discordjs/rest';
-import { type APIGatewayBotInfo, Routes } from 'discord-api-types/v10';
-import { z } from 'zod';
 import type { Clock } from '../shared/clock.ts';
 import type { ShardMode } from '../shared/config.ts';
+import { refreshedBudget } from '../shared/coordination/identify-budget.ts';
 import type { FleetState } from '../shared/coordination/model.ts';
 import type { CoordinationStore } from '../shared/coordination/store.ts';
 import { BatonError, messageOf } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
 import { backoffMs, type Random } from '../shared/random.ts';
+import type { GatewayBot } from './gateway-bot.ts';
 
 export interface FleetSetupDeps {
-  readonly rest: REST;
-  readonly discordApiUrl: string;
+  readonly askGatewayBot: (signal: AbortSignal) => Promise<GatewayBot>;
   readonly store: CoordinationStore;
   readonly sharding: ShardMode;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
 }
-
-const gatewayBotSchema = z.object({
-  url: z.string().regex(/^wss?:\/\//),
-  shards: z.int().positive(),
-  session_start_limit: z.object({
-    total: z.int().nonnegative(),
-    remaining: z.int().nonnegative(),
-    reset_after: z.number(),
-    max_concurrency: z.int().positive(),
-  }),
-});
 
 /** Tries at Discord before a worker of a fleet that is already known goes on without an answer, and a first one gives up. */
 const maxAttempts = 5;
@@ -45,14 +32,16 @@ export async function agreeOnFleet(deps: FleetSetupDeps, signal: AbortSignal): P
   const stored = await store.readFleet();
   const budget = await store.readBudget();
   const bot = await askDiscord(deps, stored !== undefined, signal);
-  if (bot === undefined) return withOwnCount(stored as FleetState, sharding);
-  const { total, remaining, max_concurrency: maxConcurrency } = bot.session_start_limit;
-  await store.refreshBudget(budget?.version, { total, remaining });
+  if (bot === undefined) {
+    if (stored === undefined) throw new BatonError('DISCORD_UNREACHABLE', 'stopped before Discord had answered');
+    return withOwnCount(stored, sharding);
+  }
+  await store.refreshBudget(budget?.version, refreshedBudget(budget, bot.budget));
   const configured = configuredCount(sharding);
   const next: FleetState = {
-    shardCount: stored?.shardCount ?? configured ?? bot.shards,
-    maxConcurrency,
-    gatewayUrl: bot.url,
+    shardCount: stored?.shardCount ?? configured ?? bot.shardCount,
+    maxConcurrency: bot.maxConcurrency,
+    gatewayUrl: bot.gatewayUrl,
   };
   if (stored && configured !== undefined && configured !== stored.shardCount) {
     logger.warn({ configured, fleet: stored.shardCount }, 'fleet.shard_count_differs');
@@ -84,38 +73,19 @@ async function askDiscord(
   deps: FleetSetupDeps,
   canDoWithout: boolean,
   signal: AbortSignal,
-): Promise<APIGatewayBotInfo | undefined> {
-  const { rest, discordApiUrl, clock, random, logger } = deps;
+): Promise<GatewayBot | undefined> {
+  const { askGatewayBot, clock, random, logger } = deps;
   let lastError: unknown;
   for (let attempt = 0; attempt < maxAttempts && !signal.aborted; attempt += 1) {
     try {
-      return gatewayBotSchema.parse(await rest.get(Routes.gatewayBot(), { signal }));
+      return await askGatewayBot(signal);
     } catch (error) {
-      if (isStatus(error, 401) || isStatus(error, 403)) {
-        throw new BatonError(
-          'DISCORD_UNAUTHORIZED',
-          'Discord refused DISCORD_TOKEN (401): copy the bot token from the developer portal again, it may have been reset',
-          { cause: error },
-        );
-      }
+      if (error instanceof BatonError && error.code === 'DISCORD_UNAUTHORIZED') throw error;
       lastError = error;
       logger.warn({ attempt, error: messageOf(error) }, 'discord.gateway_bot_failed');
       await clock.sleep(backoffMs(attempt, random, { baseMs: 1000, capMs: 8000 }), signal);
     }
   }
-  if (canDoWithout) return undefined;
-  throw new BatonError('DISCORD_UNREACHABLE', `${discordApiUrl}/gateway/bot: ${messageOf(lastError)}`, {
-    cause: lastError,
-  });
-}
-
-function isStatus(error: unknown, status: number): boolean {
-  if (error instanceof DiscordAPIError || error instanceof HTTPError) return error.status === status;
-  // @discordjs/rest turns a 401 of a request with a bot token into a plain error.
-  return (
-    status === 401 &&
-    error instanceof Error &&
-    /token/i.test(error.message) &&
-    /401|unauthor|invalid/i.test(error.message)
-  );
+  if (canDoWithout || signal.aborted) return undefined;
+  throw lastError;
 }

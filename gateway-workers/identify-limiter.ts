@@ -1,4 +1,5 @@
 import type { Clock, Timer } from '../shared/clock.ts';
+import { identifyReserve } from '../shared/coordination/identify-budget.ts';
 import {
   decideGate,
   identifyBucket,
@@ -51,7 +52,9 @@ export class IdentifyLimiter implements IdentifyGate {
 
   /** Wins the right to send one IDENTIFY. Rejects when `signal` aborts. */
   async win(shard: ShardAddress, signal: AbortSignal): Promise<IdentifyPermit> {
-    const permit = await this.#bucket(shard).win(shard.shardId, signal);
+    // A shard that cannot start must not spend what others will need.
+    const isRoutine = (this.#failures.get(shard.shardId) ?? 0) >= patientAfterFailures;
+    const permit = await this.#bucket(shard).win(shard.shardId, isRoutine, signal);
     return {
       sendBeforeMs: permit.sendBeforeMs,
       settle: (outcome) => {
@@ -141,13 +144,13 @@ class Bucket {
     });
   }
 
-  async win(shardId: number, signal: AbortSignal): Promise<IdentifyPermit> {
+  async win(shardId: number, isRoutine: boolean, signal: AbortSignal): Promise<IdentifyPermit> {
     const leave = () => this.#leaveLine(shardId);
     signal.addEventListener('abort', leave, { once: true });
     try {
       // A target of a handoff without a session comes here straight from HELLO, past the line.
       await this.approach(shardId, signal);
-      await this.#pay(shardId, signal);
+      await this.#pay(shardId, isRoutine, signal);
       for (;;) {
         signal.throwIfAborted();
         const startedMs = await this.#tryToken(signal);
@@ -202,17 +205,19 @@ class Bucket {
     return undefined;
   }
 
-  async #pay(shardId: number, signal: AbortSignal): Promise<void> {
+  async #pay(shardId: number, isRoutine: boolean, signal: AbortSignal): Promise<void> {
     const { clock, store, logger } = this.#options;
+    let reserve = 0;
     while (!this.#paid.has(shardId)) {
       signal.throwIfAborted();
       try {
-        const outcome = await store.spendIdentify(0);
+        if (isRoutine) reserve = identifyReserve((await store.readBudget())?.total ?? 0);
+        const outcome = await store.spendIdentify(reserve);
         if (outcome.kind === 'done') {
           this.#paid.add(shardId);
           return;
         }
-        logger.error({ shard: shardId, budget: outcome.value }, 'identify.budget_spent');
+        logger.error({ shard: shardId, budget: outcome.value, reserve }, 'identify.budget_spent');
         await clock.sleep(budgetRetryMs, signal);
       } catch (error) {
         if (!(error instanceof StoreUnavailable)) throw error;

@@ -12,6 +12,7 @@ import { resolveQueueUrl } from '../shared/provision.ts';
 import { systemRandom } from '../shared/random.ts';
 import { SqsControlPlane } from '../shared/sqs-control-queue.ts';
 import { agreeOnFleet } from './fleet-setup.ts';
+import { askGatewayBot } from './gateway-bot.ts';
 import { HealthServer } from './health-server.ts';
 import { processUsage } from './process-usage.ts';
 import { SqsSender } from './publishing/sqs-sender.ts';
@@ -27,17 +28,25 @@ const rejoinAfterMs = 1000;
  */
 export async function runWorker(env: NodeJS.ProcessEnv): Promise<number> {
   const stop = new AbortController();
+  const drain = new AbortController();
   try {
     const config = readWorkerConfig(env);
-    await runLives(config, env, stop);
+    await runLives(config, env, drain, stop);
     return 0;
   } catch (error) {
+    // Asked to stop before it had begun: there is nothing to hand over.
+    if (drain.signal.aborted && error instanceof BatonError && error.code === 'DISCORD_UNREACHABLE') return 0;
     process.stderr.write(`baton worker: ${messageOf(error)}\n`);
     return error instanceof BatonError && error.code === 'CONFIG_INVALID' ? 2 : 1;
   }
 }
 
-async function runLives(config: WorkerConfig, env: NodeJS.ProcessEnv, stop: AbortController): Promise<void> {
+async function runLives(
+  config: WorkerConfig,
+  env: NodeJS.ProcessEnv,
+  drain: AbortController,
+  stop: AbortController,
+): Promise<void> {
   const workerId = config.workerId ?? `${hostname()}-${systemRandom.uuid().slice(0, 8)}`;
   const logger: Logger = pino({
     level: config.logLevel,
@@ -46,7 +55,6 @@ async function runLives(config: WorkerConfig, env: NodeJS.ProcessEnv, stop: Abor
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (level) => ({ level }) },
   });
-  const drain = new AbortController();
   const onSignal = (signal: NodeJS.Signals) => {
     logger.info({ signal }, drain.signal.aborted ? 'worker.stopping_at_once' : 'worker.asked_to_stop');
     // Sessions survive a dropped connection, so leaving at once loses time, not events.
@@ -60,8 +68,7 @@ async function runLives(config: WorkerConfig, env: NodeJS.ProcessEnv, stop: Abor
     const ports = await connectPorts(config, logger);
     const fleet = await agreeOnFleet(
       {
-        rest: createDiscordRest(config),
-        discordApiUrl: config.discordApiUrl,
+        askGatewayBot: ports.askGatewayBot,
         store: ports.store,
         sharding: config.sharding,
         clock: systemClock,
@@ -107,13 +114,14 @@ function workerOptions(config: WorkerConfig, workerId: string, env: NodeJS.Proce
   };
 }
 
-async function connectPorts(config: WorkerConfig, logger: Logger): Promise<WorkerPorts> {
+async function connectPorts(config: WorkerConfig, logger: Logger): Promise<Required<Omit<WorkerPorts, 'dial'>>> {
   const coordination = createDynamoDBDocumentClient('coordination');
   const publishing = createSqsClient('publishing');
   const [eventsQueueUrl, interactionsQueueUrl] = await Promise.all([
     resolveQueueUrl(config.eventsQueue, publishing),
     resolveQueueUrl(config.interactionsQueue, publishing),
   ]);
+  const rest = createDiscordRest(config);
   const sender = new SqsSender({ sqs: publishing, eventsQueueUrl, interactionsQueueUrl, logger });
   return {
     store: new DynamoDbStore(coordination, config.table),
@@ -129,6 +137,7 @@ async function connectPorts(config: WorkerConfig, logger: Logger): Promise<Worke
     clock: systemClock,
     random: systemRandom,
     logger,
+    askGatewayBot: (signal) => askGatewayBot(rest, systemClock, signal),
     usage: processUsage(systemClock),
   };
 }

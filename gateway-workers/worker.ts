@@ -9,7 +9,9 @@ import { type BatonError, messageOf } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
 import type { Random } from '../shared/random.ts';
 import { parseShardKey, type ShardKey, shardKey } from '../shared/sharding.ts';
+import { BudgetKeeper } from './budget-keeper.ts';
 import { Coordinator } from './coordinator.ts';
+import type { GatewayBot } from './gateway-bot.ts';
 import type { DialGateway } from './gateway/gateway-socket.ts';
 import { IdentifyLimiter } from './identify-limiter.ts';
 import type { EventsSender, InteractionsSender } from './publishing/events-sender.ts';
@@ -44,6 +46,8 @@ export interface WorkerPorts {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** Asks Discord for the identify budget. @default the budget stays as the start left it, less what is spent */
+  readonly askGatewayBot?: (signal: AbortSignal) => Promise<GatewayBot>;
   /** Figures of this process since the last call. */
   readonly usage: () => { cpuPercent: number; memoryMb: number };
   /** @default a WebSocket over the network */
@@ -226,6 +230,11 @@ export class WorkerLife {
     this.#track(this.#watchLeases(signal));
     this.#track(this.#watchBuffers(signal));
     this.#track(this.#report(signal));
+    const { askGatewayBot } = this.#ports;
+    if (askGatewayBot === undefined) return;
+    const isResponsible = () => this.#coordinator?.looksAfterShards ?? false;
+    const keeper = new BudgetKeeper({ store, askGatewayBot, isResponsible, clock, logger: this.#logger });
+    this.#track(keeper.run(signal));
   }
 
   #failure: Error | undefined;

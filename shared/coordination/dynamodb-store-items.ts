@@ -196,7 +196,13 @@ export const parseRole: (raw: RawItem) => CoordinatorRole = itemParser(
 );
 
 export const parseBudget: (raw: RawItem) => IdentifyBudget = itemParser(
-  z.object({ total: whole, remaining: z.int(), version: whole }),
+  z.object({
+    total: whole,
+    remaining: z.int(),
+    reported: whole.optional(),
+    resetsAtMs: z.number().optional(),
+    version: whole,
+  }),
   (budget) => budget,
 );
 

@@ -356,9 +356,9 @@ export class DynamoDbStore implements CoordinationStore {
   /** Condition: `versionIsAsSeen`, or `absent`. */
   async refreshBudget(
     expectedVersion: number | undefined,
-    { total, remaining }: { total: number; remaining: number },
+    budget: Omit<IdentifyBudget, 'version'>,
   ): Promise<SwapOutcome<IdentifyBudget>> {
-    const next = { total, remaining, version: (expectedVersion ?? 0) + 1 };
+    const next = { ...budget, version: (expectedVersion ?? 0) + 1 };
     return swapOutcome(await this.#putVersioned(itemKey.budget, next, expectedVersion), parseBudget);
   }
 

@@ -249,10 +249,10 @@ export class MemoryStore implements CoordinationStore {
 
   async refreshBudget(
     expectedVersion: number | undefined,
-    { total, remaining }: { total: number; remaining: number },
+    budget: Omit<IdentifyBudget, 'version'>,
   ): Promise<SwapOutcome<IdentifyBudget>> {
     if (this.#budget?.version !== expectedVersion) return swapOutcome(false, this.#budget);
-    this.#budget = { total, remaining, version: (expectedVersion ?? 0) + 1 };
+    this.#budget = { ...budget, version: (expectedVersion ?? 0) + 1 };
     return swapOutcome(true, this.#budget);
   }
 

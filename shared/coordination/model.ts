@@ -106,6 +106,10 @@ export interface GateToken {
 export interface IdentifyBudget {
   readonly total: number;
   readonly remaining: number;
+  /** `session_start_limit.remaining` when Discord was last asked: it grows only when a new day's budget begins. */
+  readonly reported?: number;
+  /** When Discord renews the budget, in Unix milliseconds by the clock of whoever asked. For people. */
+  readonly resetsAtMs?: number;
   /** Grows with every write, so that a slow refresh cannot overwrite what was spent meanwhile. */
   readonly version: number;
 }

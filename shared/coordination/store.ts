@@ -129,7 +129,7 @@ export interface CoordinationStore {
   /** Sets what Discord says, `IF version=:expected` (absent: `undefined`). */
   refreshBudget(
     expectedVersion: number | undefined,
-    budget: { total: number; remaining: number },
+    budget: Omit<IdentifyBudget, 'version'>,
   ): Promise<SwapOutcome<IdentifyBudget>>;
 
   readRebalanceState(): Promise<StoredRebalanceState | undefined>;

@@ -151,6 +151,32 @@ describe('the identify gate', () => {
     expect(gaps).toEqual([5, 5, 15, 30, 60, 120]);
   });
 
+  test('keeps the last tenth of the budget from a shard whose IDENTIFYs keep failing', async () => {
+    const { version } = (await store.readBudget()) ?? { version: 0 };
+    await store.refreshBudget(version, { total: 1000, remaining: 104 });
+    const failing: number[] = [];
+    const gate = limiter('a');
+    const running = (async () => {
+      while (!stop.signal.aborted) {
+        await identify(gate, 0, (atMs, permit) => {
+          failing.push(atMs);
+          permit.settle('invalidSession');
+        });
+      }
+    })();
+    await clock.advance(60 * 60_000);
+    expect(failing).toHaveLength(4);
+    expect(await store.readBudget()).toMatchObject({ remaining: 100 });
+    const times: number[] = [];
+    const other = identify(limiter('b'), 1, readyIn20Ms(times));
+    await clock.advance(20_000);
+    await other;
+    expect(times).toHaveLength(1);
+    stop.abort();
+    await clock.advance(10_000);
+    await running;
+  });
+
   test('lets the next in line go when the first one leaves', async () => {
     const gate = limiter('a');
     const leaving = new AbortController();
