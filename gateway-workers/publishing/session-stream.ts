@@ -48,8 +48,9 @@ export class SessionStream {
   #rebuilt: KeptFrame[] = [];
   /** Sequence numbers that `a` may not pass yet. */
   readonly #held = new Set<number>();
-  /** After SQS refused a range: frames up to here go one by one. */
-  #singlyUpTo = 0;
+  /** After SQS refused a range: frames up to here go in smaller ranges, of at most so many frames. */
+  #splitUpTo = 0;
+  #splitCount = 1;
   #ended = false;
 
   constructor(options: SessionStreamOptions) {
@@ -131,8 +132,8 @@ export class SessionStream {
   /** Fixes the boundaries of the next envelope, if frames wait and nothing is in doubt. */
   cut(now: { wallClockMs: number; monotonicMs: number }): Doubt | undefined {
     while (this.#doubt === undefined && this.#pending.length > 0) {
-      const singly = (this.#pending[0] as KeptFrame).seq <= this.#singlyUpTo;
-      const cut = packFront(this.#pending, this.#options.encoding, singly ? 1 : undefined);
+      const isSplit = (this.#pending[0] as KeptFrame).seq <= this.#splitUpTo;
+      const cut = packFront(this.#pending, this.#options.encoding, isSplit ? this.#splitCount : undefined);
       if ('oversized' in cut) {
         this.#putAside(cut.oversized);
         continue;
@@ -158,9 +159,10 @@ export class SessionStream {
     if (this.#doubt !== doubt) return;
     this.#publishedSeq = doubt.last;
     this.#doubt = undefined;
+    this.#splitCount *= 2;
   }
 
-  /** SQS will never take the range as it is: its frames go out one by one, and one that is refused alone is put aside. */
+  /** SQS will never take the range as it is: it goes out in halves, and a frame that is refused alone is put aside. */
   refuse(doubt: Doubt): void {
     const frames = doubt.packed?.frames;
     if (this.#doubt !== doubt || frames === undefined) return;
@@ -169,7 +171,8 @@ export class SessionStream {
       this.#hand(frames[0] as KeptFrame);
       return;
     }
-    this.#singlyUpTo = doubt.last;
+    this.#splitUpTo = Math.max(this.#splitUpTo, doubt.last);
+    this.#splitCount = Math.floor(frames.length / 2);
     this.#pending = [...frames, ...this.#pending];
     for (const frame of frames) this.#pendingBytes += frame.bytes.length;
   }

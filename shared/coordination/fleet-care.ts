@@ -86,7 +86,7 @@ export class FleetCare {
       ),
       settled,
     });
-    await this.#carryOut(plan.assignments, workers, signal);
+    await this.carryOut(plan.assignments, workers, signal);
     if (workers.some((worker) => !worker.draining)) this.#reportUnplaced(plan.unplaced);
     await this.#removeEmpty(workers, leases, plan.assignments);
   }
@@ -183,11 +183,13 @@ export class FleetCare {
     logger.warn({ fenced: incarnation }, 'worker.unregistered_owner');
   }
 
-  async #carryOut(
+  /** Writes assignments and tells those concerned. Returns the leases that were still as decided upon, and changed. */
+  async carryOut(
     assignments: readonly Assignment[],
     workers: readonly WorkerRecord[],
     signal: AbortSignal,
-  ): Promise<void> {
+  ): Promise<Lease[]> {
+    const changed: Lease[] = [];
     const nudges = new Map<Incarnation, Set<ShardKey>>();
     const own: Lease[] = [];
     const nudge = (incarnation: Incarnation | undefined, shard: ShardAddress) => {
@@ -202,6 +204,7 @@ export class FleetCare {
       group.forEach((assignment, place) => {
         const lease = leases[place];
         if (lease === undefined) return;
+        changed.push(lease);
         if (lease.owner === this.#options.me || lease.want === this.#options.me) own.push(lease);
         nudge(lease.owner, lease.shard);
         if (assignment.kind === 'want') nudge(assignment.want, lease.shard);
@@ -212,6 +215,7 @@ export class FleetCare {
       if (incarnation === this.#options.me) continue;
       await this.send(workers, incarnation, { kind: 'nudge', shards: [...shards] });
     }
+    return changed;
   }
 
   /** One conditional write; the lease after it, or `undefined` when the lease had changed meanwhile. */

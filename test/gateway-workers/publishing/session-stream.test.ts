@@ -117,21 +117,34 @@ describe('a stream', () => {
     expect(stream.isDrained).toBe(false);
   });
 
-  test('splits a refused range into single frames and puts aside the one that is refused alone', () => {
+  test('halves a refused range until one frame is refused alone, which is put aside', () => {
     const oversized: KeptFrame[] = [];
     const stream = openStream({ oversized });
-    for (const seq of [2, 3, 4]) stream.accept(frame(seq));
-    stream.refuse(stream.cut(now) as Doubt);
-    expect(seqs(stream.cut(now))).toEqual([2]);
-    stream.acknowledge(stream.doubt as Doubt);
-    expect(seqs(stream.cut(now))).toEqual([3]);
-    stream.refuse(stream.doubt as Doubt);
-    expect(oversized.map(({ seq }) => seq)).toEqual([3]);
-    expect(seqs(stream.cut(now))).toEqual([4]);
-    stream.acknowledge(stream.doubt as Doubt);
-    expect(stream.checkpoint()).toMatchObject({ acknowledgedSeq: 2, publishedSeq: 4 });
-    stream.letPass(3);
-    expect(stream.checkpoint()).toMatchObject({ acknowledgedSeq: 4 });
+    for (let seq = 2; seq <= 17; seq += 1) stream.accept(frame(seq));
+    const attempts: number[][] = [];
+    for (let doubt = stream.cut(now); doubt !== undefined; doubt = stream.cut(now)) {
+      attempts.push([doubt.first, doubt.last]);
+      if (seqs(doubt).includes(12)) stream.refuse(doubt);
+      else stream.acknowledge(doubt);
+    }
+    // After each success twice as many frames are tried again.
+    expect(attempts).toEqual([
+      [2, 17],
+      [2, 9],
+      [10, 17],
+      [10, 13],
+      [10, 11],
+      [12, 15],
+      [12, 13],
+      [12, 12],
+      [13, 13],
+      [14, 15],
+      [16, 17],
+    ]);
+    expect(oversized.map(({ seq }) => seq)).toEqual([12]);
+    expect(stream.checkpoint()).toMatchObject({ acknowledgedSeq: 11, publishedSeq: 17 });
+    stream.letPass(12);
+    expect(stream.checkpoint()).toMatchObject({ acknowledgedSeq: 17 });
   });
 
   test('gives a frame above 256 KiB its own envelope and puts one aside that SQS cannot carry', () => {
