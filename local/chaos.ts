@@ -1,6 +1,11 @@
 import type { Clock } from '../shared/clock.ts';
 import { messageOf } from '../shared/errors.ts';
 import { type Random, randomBelow } from '../shared/random.ts';
+import type { AwsOutage } from './aws-faults.ts';
+import type { AwsService } from './cloud/fault-proxy.ts';
+
+/** `mild`: processes and connections. `harsh`: also AWS endpoints that fail, throttle, hang, or lose their answers. */
+export type ChaosMix = 'mild' | 'harsh';
 
 /**
  * One thing that chaos does, `atMs` after the traffic began. `worker` and `shard` are drawn numbers: whoever carries the
@@ -14,6 +19,14 @@ export type ChaosAction = { readonly atMs: number } & (
   | { readonly kind: 'cutSocket'; readonly shard: number }
   | { readonly kind: 'invalidateResumable'; readonly shard: number }
   | { readonly kind: 'deadResumeUrl'; readonly forMs: number }
+  | {
+      readonly kind: 'awsOutage';
+      /** Between which worker and AWS; `all`: between all of them and AWS. */
+      readonly worker: number | 'all';
+      readonly services: readonly AwsService[];
+      readonly outage: AwsOutage;
+      readonly forMs: number;
+    }
 );
 
 export type ChaosKind = ChaosAction['kind'];
@@ -23,16 +36,39 @@ const betweenWorkersMs = 18_000;
 /** From SIGTERM to the last handoff, with room. */
 const drainMs = 6000;
 
+/** The longest outage of AWS: what the fleet is built for. */
+const longestOutageMs = 20_000;
+const shortestOutageMs = 2000;
+/** A worker that dies while the table is out of reach is replaced this long after the outage, with room. */
+const takeoverMs = 15_000;
+/** From the end of an outage of AWS to the next. */
+const betweenOutagesMs = 8000;
+
+export interface ChaosPlanOptions {
+  /** @default 'mild' */
+  readonly mix?: ChaosMix;
+  /** How far back Discord can replay a session. @default 20000, what it keeps at least */
+  readonly replayMs?: number;
+}
+
 /**
  * Draws what a run of `durationMs` has to live through. The same seed gives the same plan.
  * A run of 8 s or more has a kill and a drain; nothing happens in the last quarter (15 s at most), so that what was begun
- * finishes while events still flow. Disturbances of workers never overlap; those of single connections fall anywhere.
+ * finishes while events still flow. Disturbances of workers never overlap; those of single connections and of AWS fall
+ * anywhere. Outages of AWS are so short that, with a kill in their midst, Discord still has what was missed.
  */
-export function planChaos(durationMs: number, random: Random): ChaosAction[] {
+export function planChaos(
+  durationMs: number,
+  random: Random,
+  { mix = 'mild', replayMs = 20_000 }: ChaosPlanOptions = {},
+): ChaosAction[] {
   const endMs = durationMs - Math.min(15_000, durationMs / 4);
-  return [...planWorkers(durationMs, endMs, random), ...planConnections(durationMs, endMs, random)].sort(
-    (one, other) => one.atMs - other.atMs,
-  );
+  const actions = [...planWorkers(durationMs, endMs, random), ...planConnections(durationMs, endMs, random)];
+  if (mix === 'harsh') {
+    const longestMs = Math.max(shortestOutageMs, Math.min(longestOutageMs, replayMs - takeoverMs));
+    actions.push(...planOutages(endMs, longestMs, random));
+  }
+  return actions.sort((one, other) => one.atMs - other.atMs);
 }
 
 function planWorkers(durationMs: number, endMs: number, random: Random): ChaosAction[] {
@@ -81,6 +117,45 @@ function planConnections(durationMs: number, endMs: number, random: Random): Cha
     else actions.push({ kind: 'deadResumeUrl', atMs, forMs: 1000 + randomBelow(random, 3000) });
   }
   return actions;
+}
+
+function planOutages(endMs: number, longestMs: number, random: Random): ChaosAction[] {
+  const actions: ChaosAction[] = [];
+  const between = (fromMs: number, toMs: number): number => fromMs + randomBelow(random, Math.max(1, toMs - fromMs));
+  for (let atMs = between(3000, 8000); ; ) {
+    const forMs = between(shortestOutageMs, longestMs + 1);
+    if (atMs + forMs > endMs) return actions;
+    const outage = drawOutage(random);
+    // What is asked of SQS alone, of DynamoDB alone, or of both.
+    const services = serviceSets[randomBelow(random, serviceSets.length)] as readonly AwsService[];
+    const worker = random.next() < 0.6 ? randomBelow(random, 1000) : 'all';
+    actions.push({ kind: 'awsOutage', atMs, worker, services, outage, forMs });
+    atMs += forMs + between(betweenOutagesMs, betweenOutagesMs * 2);
+  }
+}
+
+const serviceSets: readonly (readonly AwsService[])[] = [
+  ['dynamodb'],
+  ['dynamodb'],
+  ['sqs'],
+  ['sqs'],
+  ['dynamodb', 'sqs'],
+];
+
+function drawOutage(random: Random): AwsOutage {
+  const below = (limit: number): number => randomBelow(random, limit);
+  // All requests, or a share of them: what fails half-way is harder to get right than what fails altogether.
+  const share = (): number => (random.next() < 0.5 ? 1 : 0.1 + below(60) / 100);
+  const draws: readonly (() => AwsOutage)[] = [
+    () => ({ kind: 'error', probability: share() }),
+    () => ({ kind: 'throttle', probability: share() }),
+    () => ({ kind: 'hang', probability: share() }),
+    () => ({ kind: 'refuse' }),
+    () => ({ kind: 'loseAnswer', how: random.next() < 0.5 ? 'reset' : 'silence', probability: share() }),
+    () => ({ kind: 'delay', byMs: 200 + below(8000), probability: share() }),
+    () => ({ kind: 'duplicate', afterMs: 200 + below(12_000), probability: share() }),
+  ];
+  return (draws[below(draws.length)] as () => AwsOutage)();
 }
 
 /** What chaos can do to a fleet. Each answers with what it did, for the report; `undefined` when there was nothing to do it to. */

@@ -1,12 +1,28 @@
 import type { Clock } from '../shared/clock.ts';
+import { type AwsFaults, describeOutage } from './aws-faults.ts';
 import type { ChaosTargets } from './chaos.ts';
+import type { CoordinatorGaps } from './coordinator-gaps.ts';
+import type { HandoverTimes } from './handover-times.ts';
+import type { ShardMoves } from './shard-moves.ts';
 import type { SimulatedDiscord } from './simulated-discord.ts';
 import type { WorkerFleet, WorkerSlot } from './worker-fleet.ts';
 
-/** Lets chaos at the workers of a fleet and, where Discord is simulated, at its connections. */
+/** What chaos is let at, and what measures how it got over it. */
+export interface ChaosSubject {
+  readonly workers: WorkerFleet;
+  readonly discord: SimulatedDiscord | undefined;
+  readonly awsFaults: AwsFaults | undefined;
+  readonly moves: ShardMoves;
+  readonly handovers: HandoverTimes;
+  readonly coordinatorGaps: CoordinatorGaps;
+}
+
+/** The stop timeout of a fleet's workers, with room: then the platform, too, kills what it has asked to end. */
+const killAfterMs = 15_000;
+
+/** Lets chaos at the workers of a fleet, at their ways to AWS and, where Discord is simulated, at its connections. */
 export function chaosTargets(
-  workers: WorkerFleet,
-  discord: SimulatedDiscord | undefined,
+  { workers, discord, awsFaults, moves, handovers, coordinatorGaps }: ChaosSubject,
   { clock, signal }: { clock: Clock; signal: AbortSignal },
 ): ChaosTargets {
   const pick = (drawn: number): WorkerSlot | undefined => {
@@ -26,7 +42,10 @@ export function chaosTargets(
     async killWorker({ worker: drawn, restartAfterMs }) {
       const worker = pick(drawn);
       if (worker === undefined) return undefined;
+      const killedAtMs = clock.monotonicMs();
       worker.kill();
+      handovers.killed(moves.heldBy(worker.workerId), killedAtMs);
+      coordinatorGaps.lost(worker.workerId, 'killed', killedAtMs);
       await worker.ended;
       await clock.sleep(restartAfterMs, signal);
       restart(worker);
@@ -37,7 +56,9 @@ export function chaosTargets(
       if (worker === undefined) return undefined;
       const startedAtMs = clock.monotonicMs();
       worker.drain();
+      const kill = clock.schedule(killAfterMs, () => worker.kill());
       await worker.ended;
+      kill.cancel();
       const tookMs = clock.monotonicMs() - startedAtMs;
       restart(worker);
       return `${worker.workerId} drained in ${(tookMs / 1000).toFixed(1)} s, ended ${worker.tally.ends.at(-1)}, replaced`;
@@ -45,7 +66,9 @@ export function chaosTargets(
     async pauseWorker({ worker: drawn, forMs }) {
       const worker = pick(drawn);
       if (worker === undefined) return undefined;
+      coordinatorGaps.lost(worker.workerId, 'paused', clock.monotonicMs());
       await worker.pause(forMs);
+      coordinatorGaps.back(worker.workerId);
       return `${worker.workerId} stood still for ${(forMs / 1000).toFixed(1)} s`;
     },
     requestReconnect: ({ shard }) => strike(shard, (shards, { simulator }) => simulator.faults.reconnect({ shards })),
@@ -58,6 +81,18 @@ export function chaosTargets(
       await clock.sleep(forMs, signal);
       await discord.simulator.faults.resumeUrl('alive');
       return `for ${(forMs / 1000).toFixed(1)} s`;
+    },
+    async awsOutage({ worker: drawn, services, outage, forMs }) {
+      if (awsFaults === undefined) return undefined;
+      const { workerIds } = awsFaults;
+      const struck = drawn === 'all' ? workerIds : workerIds.slice(drawn % workerIds.length).slice(0, 1);
+      const fromMs = clock.monotonicMs();
+      const imposed = awsFaults.impose(struck, services, outage);
+      await clock.sleep(forMs, signal);
+      imposed.lift();
+      handovers.outage({ fromMs, toMs: clock.monotonicMs() });
+      const whom = drawn === 'all' ? 'every worker' : struck[0];
+      return `${services.join(' and ')} ${describeOutage(outage)}, for ${whom}, ${(forMs / 1000).toFixed(1)} s long`;
     },
   };
 }

@@ -11,10 +11,13 @@ import { BatonError } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
 import { provision } from '../shared/provision.ts';
 import type { Random } from '../shared/random.ts';
+import { AwsFaults } from './aws-faults.ts';
 import { startEmbeddedCloud } from './cloud/embedded-cloud.ts';
 import { interactionStream, readIdentity } from './discord/event-identity.ts';
 import { allIntents } from './discord/intents.ts';
+import { CoordinatorGaps } from './coordinator-gaps.ts';
 import { FleetMonitor } from './fleet-monitor.ts';
+import { HandoverTimes } from './handover-times.ts';
 import { Ledger } from './ledger.ts';
 import { LocalFunctions } from './local-functions.ts';
 import { type ShardMove, ShardMoves } from './shard-moves.ts';
@@ -28,6 +31,10 @@ export interface LocalFleetOptions {
   readonly shards: number | undefined;
   readonly workers: number;
   readonly dataDirectory: string | undefined;
+  /** Which DynamoDB the cloud has. @default 'embedded' */
+  readonly dynamodb?: 'embedded' | 'local';
+  /** Puts a proxy between each worker and AWS that misbehaves on demand. @default false */
+  readonly faultProxies?: boolean;
   readonly logDirectory: string;
   readonly clock: Clock;
   readonly random: Random;
@@ -70,7 +77,8 @@ export async function startFleet(options: LocalFleetOptions): Promise<LocalFleet
     for (const close of closers.splice(0).reverse()) await close();
   };
   try {
-    const cloud = await startEmbeddedCloud({ dataDirectory: options.dataDirectory, logger, clock });
+    const { dataDirectory, dynamodb: whichDynamodb = 'embedded' } = options;
+    const cloud = await startEmbeddedCloud({ dataDirectory, dynamodb: whichDynamodb, logger, clock });
     closers.push(() => cloud.stop());
     const ledger = new Ledger({ settlingMs, unordered: [interactionStream] });
     const discord = isSimulated
@@ -84,6 +92,11 @@ export async function startFleet(options: LocalFleetOptions): Promise<LocalFleet
         })
       : undefined;
     if (discord) closers.push(() => discord.stop());
+    const workerIds = Array.from({ length: options.workers }, (_, index) => `worker-${index + 1}`);
+    const awsFaults = options.faultProxies
+      ? await AwsFaults.start({ workerIds, cloud: cloud.environment, clock, random })
+      : undefined;
+    if (awsFaults) closers.push(() => awsFaults.stop());
     const whole = { ...settings, ...discord?.environment, ...cloud.environment };
     const config = readFunctionsConfig(whole);
 
@@ -100,6 +113,7 @@ export async function startFleet(options: LocalFleetOptions): Promise<LocalFleet
     const fleet = new LocalFleet({
       ledger,
       discord,
+      awsFaults,
       store: new DynamoDbStore(documents, config.table, clock),
       workerEnvironment: present(whole),
       isWanted,
@@ -123,7 +137,7 @@ export async function startFleet(options: LocalFleetOptions): Promise<LocalFleet
       onInteraction: (interaction) => fleet.takeInteraction(interaction),
     });
     closers.push(() => functions.stop());
-    for (let number = 1; number <= options.workers; number += 1) fleet.workers.start(`worker-${number}`);
+    for (const workerId of workerIds) fleet.workers.start(workerId);
     return fleet;
   } catch (error) {
     await closeAll();
@@ -160,9 +174,14 @@ export class LocalFleet {
   readonly monitor: FleetMonitor;
   readonly ledger: Ledger;
   readonly moves = new ShardMoves();
+  readonly handovers = new HandoverTimes();
+  readonly coordinatorGaps = new CoordinatorGaps();
   readonly workers: WorkerFleet;
   /** Absent with the real Discord. */
   readonly discord: SimulatedDiscord | undefined;
+  /** Absent unless asked for. */
+  readonly awsFaults: AwsFaults | undefined;
+  readonly store: DynamoDbStore;
   /** Rejects when the fleet cannot go on: an emulator died, or a worker did before the fleet was ready. */
   readonly failed: Promise<never>;
   readonly #fail: (error: unknown) => void;
@@ -181,6 +200,7 @@ export class LocalFleet {
   constructor(options: {
     ledger: Ledger;
     discord: SimulatedDiscord | undefined;
+    awsFaults: AwsFaults | undefined;
     store: DynamoDbStore;
     workerEnvironment: Readonly<Record<string, string>>;
     isWanted: (type: string) => boolean;
@@ -189,7 +209,7 @@ export class LocalFleet {
     logger: Logger;
     closeAll: () => Promise<void>;
   }) {
-    const { ledger, discord, store, workerEnvironment, logDirectory, clock, logger } = options;
+    const { ledger, discord, awsFaults, store, workerEnvironment, logDirectory, clock, logger } = options;
     const { promise, reject } = Promise.withResolvers<never>();
     // Whoever waits for something of the fleet races it; nobody may be waiting at the moment.
     promise.catch(() => {});
@@ -197,12 +217,15 @@ export class LocalFleet {
     this.#fail = reject;
     this.ledger = ledger;
     this.discord = discord;
+    this.awsFaults = awsFaults;
+    this.store = store;
     this.#isWanted = options.isWanted;
     this.#clock = clock;
     this.#logger = logger;
     this.#closeAll = options.closeAll;
     this.workers = new WorkerFleet({
       environment: workerEnvironment,
+      ...(awsFaults && { environmentOf: (workerId) => awsFaults.environmentOf(workerId) }),
       logDirectory,
       clock,
       onLogLine: (workerId, line) => this.#takeLogLine(workerId, line),
@@ -277,6 +300,7 @@ export class LocalFleet {
     if (this.discord === undefined) this.monitor.countDelivery();
     if (identity === undefined || !this.#isWanted(type)) return;
     this.monitor.countDelivery();
+    this.handovers.delivered(header.shard[0], header.epoch, this.#clock.monotonicMs());
     const verdict = this.ledger.delivered(identity.stream, identity.n, this.#clock.wallClockMs(), {
       unfenced: header.unfenced === true,
     });
@@ -314,6 +338,7 @@ export class LocalFleet {
   }
 
   #takeLogLine(workerId: string, line: WorkerLogLine): void {
+    this.coordinatorGaps.take(workerId, line, this.#clock.monotonicMs());
     const move = this.moves.take(workerId, line);
     if (move !== undefined) this.#newMoves.push(move);
     if (line.msg === 'shard.ready') this.monitor.countSession('identify');

@@ -13,7 +13,7 @@ export interface LedgerTotals {
   readonly pending: number;
   /** Deliveries of an event that had been delivered before, outside the stretches where exactly-once is not claimed. */
   readonly duplicated: number;
-  /** The same in envelopes marked `unfenced`, where it may happen (design, rule 5). */
+  /** The same where either copy came in an envelope marked `unfenced`: there it may happen (design, rule 5). */
   readonly duplicatedUnfenced: number;
   /** First deliveries of an event after a later event of its guild. */
   readonly reordered: number;
@@ -32,6 +32,8 @@ interface GuildAccount {
   readonly pending: Map<number, number>;
   /** Events given up, in case they come after all. Whatever is in neither collection was delivered. */
   readonly givenUp: Map<number, 'lost' | 'undeliverable'>;
+  /** Events that came in a marked envelope: exactly-once is not claimed for them, whichever copy came first. */
+  readonly unfenced: Set<number>;
 }
 
 /**
@@ -81,6 +83,7 @@ export class Ledger {
       this.#unknown += 1;
       return 'unknown';
     }
+    if (unfenced) guild.unfenced.add(n);
     const emittedAtMs = guild.pending.get(n);
     const givenUp = guild.givenUp.get(n);
     if (emittedAtMs !== undefined) {
@@ -92,9 +95,10 @@ export class Ledger {
       if (givenUp === 'lost') this.#lost -= 1;
       else this.#undeliverable -= 1;
     } else {
-      if (unfenced) this.#duplicatedUnfenced += 1;
+      const isMarked = guild.unfenced.has(n);
+      if (isMarked) this.#duplicatedUnfenced += 1;
       else this.#duplicated += 1;
-      return unfenced ? 'duplicateUnfenced' : 'duplicate';
+      return isMarked ? 'duplicateUnfenced' : 'duplicate';
     }
     this.#delivered += 1;
     this.#lastDeliveryAtMs = atMs;
@@ -182,7 +186,7 @@ export class Ledger {
   #account(guildId: string): GuildAccount {
     let guild = this.#guilds.get(guildId);
     if (guild === undefined) {
-      guild = { emittedUpTo: 0, highestDelivered: 0, pending: new Map(), givenUp: new Map() };
+      guild = { emittedUpTo: 0, highestDelivered: 0, pending: new Map(), givenUp: new Map(), unfenced: new Set() };
       this.#guilds.set(guildId, guild);
     }
     return guild;

@@ -1,4 +1,7 @@
-import type { ChaosDone } from './chaos.ts';
+import type { ChaosDone, ChaosMix } from './chaos.ts';
+import type { CoordinatorGap } from './coordinator-gaps.ts';
+import { describeDurations } from './durations.ts';
+import type { HandoverReport } from './handover-times.ts';
 import type { LedgerTotals } from './ledger.ts';
 
 /** What one worker name did over a run, all its processes together. */
@@ -34,6 +37,8 @@ export interface RunReport {
   readonly lostEvents?: readonly { readonly guildId: string; readonly n: number }[];
   readonly identifies: number;
   readonly resumes: number;
+  /** From the first IDENTIFY to the last. */
+  readonly identifyingMs?: number;
   /** Breaches of the identify buckets, as Discord counts them. */
   readonly identifyViolations?: number;
   readonly handoffs: number;
@@ -52,7 +57,15 @@ export interface RunReport {
   /** Workers that ended by themselves and were started again. */
   readonly crashes: number;
   readonly perWorker: readonly WorkerTally[];
-  readonly chaos?: { readonly seed: number; readonly actions: readonly ChaosDone[] };
+  readonly chaos?: {
+    readonly seed: number;
+    readonly mix: ChaosMix;
+    readonly actions: readonly ChaosDone[];
+    /** Requests to AWS that each kind of fault struck, by service. */
+    readonly struckRequests?: Readonly<Record<string, number>>;
+  };
+  readonly handovers?: HandoverReport;
+  readonly coordinatorGaps?: readonly CoordinatorGap[];
 }
 
 /** A run is good when no event was lost, doubled (outside the marked stretches) or out of order. */
@@ -93,8 +106,20 @@ export function renderReport(report: RunReport): string[] {
       `${worker.cpuSeconds.toFixed(1)} s CPU, ${Math.round(worker.peakRssMb)} MB, ${worker.warnings} warnings, ${worker.errors} errors, ended ${worker.ends.join(', ') || 'not at all'}`,
     );
   }
+  if (report.handovers) {
+    const { killToDeliveryMs, killToDeliveryInOutageMs, silentSinceKill, handoffGapMs, handoffGapInOutageMs } =
+      report.handovers;
+    add('kill -9 to delivery', describeDurations(killToDeliveryMs));
+    if (killToDeliveryInOutageMs.count > 0) add('  with AWS failing', describeDurations(killToDeliveryInOutageMs));
+    if (silentSinceKill.length > 0) add('  silent since', `shards ${silentSinceKill.join(', ')}`);
+    add('handoff gap', describeDurations(handoffGapMs));
+    if (handoffGapInOutageMs.count > 0) add('  with AWS failing', describeDurations(handoffGapInOutageMs));
+  }
+  for (const { cause, from, to, ms } of report.coordinatorGaps ?? [])
+    add('coordinator gap', `${ms} ms: ${from} ${cause}, ${to} took over`);
   if (report.chaos) {
-    add('chaos seed', report.chaos.seed);
+    add('chaos seed', `${report.chaos.seed} (${report.chaos.mix})`);
+    for (const [fault, count] of Object.entries(report.chaos.struckRequests ?? {})) add(`  ${fault}`, count);
     for (const done of report.chaos.actions) add(`  ${(done.atMs / 1000).toFixed(1)} s`, `${done.kind}: ${done.what}`);
   }
   const width = Math.max(...lines.map(([name]) => name.length));

@@ -8,6 +8,8 @@ export interface ShardMove {
   readonly from: string;
   readonly to: string;
   readonly fromIncarnation: string;
+  /** The new owner's. */
+  readonly epoch: number;
   /** The new owner stood ready before the old one let go. */
   readonly poised: boolean;
 }
@@ -38,6 +40,7 @@ export class ShardMoves {
       from: before.workerId,
       to: workerId,
       fromIncarnation: before.incarnation,
+      epoch,
       poised: poised === true,
     };
     this.#moves.push(move);
@@ -49,6 +52,19 @@ export class ShardMoves {
     const held = `${move.fromIncarnation} ${move.shard}`;
     // A worker that has handed everything over fences itself on leaving.
     return !move.poised && this.#fenced.has(held) && !this.#released.has(held);
+  }
+
+  /** What a worker holds, as far as its log lines have told. */
+  heldBy(workerId: string): { readonly shard: number; readonly epoch: number }[] {
+    return [...this.#holders]
+      .filter(([, holder]) => holder.workerId === workerId)
+      .map(([shard, { epoch }]) => ({ shard, epoch }));
+  }
+
+  /** Whether the move that gave `shard` this epoch was a planned one. */
+  isHandoff(shard: number, epoch: number): boolean {
+    const move = this.#moves.find((each) => each.shard === shard && each.epoch === epoch);
+    return move !== undefined && !this.isTakeover(move);
   }
 
   get takeovers(): number {

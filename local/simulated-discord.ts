@@ -17,6 +17,10 @@ export interface SimulatedDiscordOptions {
 }
 
 const guildsPerShard = 25;
+/** Dispatches that a session of that size keeps for replay. */
+const replayedEvents = guildsPerShard * 75;
+/** And, however lively its guilds are, those of the last twenty seconds or so. */
+const replayedForMs = 20_000;
 /** Slash commands a second, when there is traffic at all. */
 const interactionsPerSecond = 2;
 /** A bot of middle size: sixteen shards identify at once, the seventeenth five seconds later. */
@@ -34,8 +38,8 @@ export class SimulatedDiscord implements DiscordView {
       guildsPerShard,
       maxConcurrency,
       sessionStartTotal: Math.max(1000, shards * 4),
-      // A busy shard can be resumed for some twenty seconds, however lively its guilds are.
-      replayMinAgeMs: 20_000,
+      replayMaxEvents: () => replayedEvents,
+      replayMinAgeMs: replayedForMs,
       clock,
       random,
       onEmit: (stream, n, type, atMs) => {
@@ -72,9 +76,21 @@ export class SimulatedDiscord implements DiscordView {
     return this.simulator.world.guilds.length;
   }
 
+  /** How far back a shard can be replayed when its fleet gets so many events a second, in milliseconds. */
+  replayMs(eventsPerSecond: number): number {
+    const perShard = Math.max(1, eventsPerSecond / this.shardCount);
+    return Math.max(replayedForMs, (replayedEvents / perShard) * 1000);
+  }
+
   /** IDENTIFYs with a readable payload, accepted or not. */
   get identifies(): number {
     return this.simulator.stats.identifies.length;
+  }
+
+  /** From the first IDENTIFY to the last, in milliseconds. */
+  get identifyingMs(): number {
+    const { identifies } = this.simulator.stats;
+    return (identifies.at(-1)?.atMs ?? 0) - (identifies[0]?.atMs ?? 0);
   }
 
   /** RESUMEs that were accepted. */

@@ -4,7 +4,7 @@ import { destination, pino } from 'pino';
 import { systemClock } from '../shared/clock.ts';
 import type { Logger } from '../shared/logger.ts';
 import { randomBelow, seededRandom, systemRandom } from '../shared/random.ts';
-import { type ChaosDone, planChaos, runChaos } from './chaos.ts';
+import { type ChaosDone, type ChaosMix, planChaos, runChaos } from './chaos.ts';
 import { ConsoleServer } from './console-server.ts';
 import { type LocalFleet, startFleet } from './fleet.ts';
 import { chaosTargets } from './fleet-chaos.ts';
@@ -24,6 +24,10 @@ export interface StartOptions {
   readonly duration?: number;
   readonly chaos: boolean;
   readonly chaosSeed?: number;
+  /** @default 'mild' */
+  readonly chaosMix?: ChaosMix;
+  /** Which DynamoDB. @default 'embedded' */
+  readonly dynamodb?: 'embedded' | 'local';
   readonly port?: number;
   readonly data?: string;
 }
@@ -65,6 +69,8 @@ export async function start(options: StartOptions): Promise<number> {
       shards: options.shards,
       workers: options.workers,
       dataDirectory: options.data,
+      dynamodb: options.dynamodb ?? 'embedded',
+      faultProxies: options.chaosMix === 'harsh',
       logDirectory,
       clock: systemClock,
       random: systemRandom,
@@ -176,20 +182,25 @@ class StartRun {
 
   /** A run without an end has stretch after stretch of chaos, each drawn from the next seed. */
   async #chaos(signal: AbortSignal): Promise<void> {
-    const { duration } = this.#options;
+    const { duration, rate, chaosMix = 'mild' } = this.#options;
     this.#view.note(`Chaos seed: ${this.#chaosSeed}`);
-    const targets = chaosTargets(this.#fleet.workers, this.#fleet.discord, { clock: systemClock, signal });
+    const targets = chaosTargets(this.#fleet, { clock: systemClock, signal });
+    const replayMs = this.#fleet.discord?.replayMs(rate) ?? 0;
     for (let stretch = 0; !signal.aborted; stretch += 1) {
       const lengthMs = duration ?? chaosStretchMs;
       const startedAtMs = systemClock.monotonicMs();
-      await runChaos(planChaos(lengthMs, seededRandom(this.#chaosSeed + stretch)), targets, {
-        clock: systemClock,
-        signal,
-        onDone: (done) => {
-          this.#chaosDone.push({ ...done, atMs: done.atMs + stretch * chaosStretchMs });
-          this.#fleet.monitor.note(`chaos: ${done.kind}: ${done.what}`);
+      await runChaos(
+        planChaos(lengthMs, seededRandom(this.#chaosSeed + stretch), { mix: chaosMix, replayMs }),
+        targets,
+        {
+          clock: systemClock,
+          signal,
+          onDone: (done) => {
+            this.#chaosDone.push({ ...done, atMs: done.atMs + stretch * chaosStretchMs });
+            this.#fleet.monitor.note(`chaos: ${done.kind}: ${done.what}`);
+          },
         },
-      });
+      );
       await systemClock.sleep(Math.max(0, startedAtMs + lengthMs - systemClock.monotonicMs()), signal);
     }
   }
@@ -211,13 +222,17 @@ class StartRun {
   }
 
   #report({ readyAfterMs, trafficMs, guilds }: { readyAfterMs: number; trafficMs: number; guilds: number }): RunReport {
-    const { discord, ledger, monitor, moves, workers } = this.#fleet;
+    const { discord, ledger, monitor, moves, workers, awsFaults, handovers, coordinatorGaps } = this.#fleet;
+    const { chaos, chaosMix = 'mild' } = this.#options;
+    const isHarsh = chaosMix === 'harsh';
+    const everyRecoveryWasResume =
+      discord?.identifies === discord?.shardCount && (discord?.identifyViolations ?? 0) === 0;
     ledger.close();
     const totals = ledger.totals;
     const status = monitor.status;
     const { interactions } = discord ?? {};
     return {
-      ok: discord === undefined || isGood(totals),
+      ok: discord === undefined || (isGood(totals) && (!isHarsh || everyRecoveryWasResume)),
       ...(discord && {
         emitted: totals.emitted,
         lost: totals.lost,
@@ -227,6 +242,7 @@ class StartRun {
         undeliverable: totals.undeliverable,
         unknown: totals.unknown,
         ...(totals.lost > 0 && { lostEvents: ledger.lostEvents(lostEventsShown) }),
+        identifyingMs: Math.round(discord.identifyingMs),
         identifyViolations: discord.identifyViolations,
       }),
       delivered: discord === undefined ? monitor.delivered : totals.delivered,
@@ -251,7 +267,16 @@ class StartRun {
       deadLetters: this.#fleet.deadLetters,
       crashes: this.#fleet.crashes,
       perWorker: workers.workers.map((worker) => worker.tally),
-      ...(this.#options.chaos && { chaos: { seed: this.#chaosSeed, actions: this.#chaosDone } }),
+      ...(chaos && {
+        chaos: {
+          seed: this.#chaosSeed,
+          mix: chaosMix,
+          actions: this.#chaosDone,
+          ...(awsFaults && { struckRequests: awsFaults.struck }),
+        },
+        handovers: handovers.report((shard, epoch) => moves.isHandoff(shard, epoch)),
+        coordinatorGaps: coordinatorGaps.gaps,
+      }),
     };
   }
 }

@@ -18,6 +18,8 @@ export type WorkerState = 'running' | 'paused' | 'draining' | 'ended';
 export interface WorkerFleetOptions {
   /** Given to every worker, over this process's own environment. */
   readonly environment: Readonly<Record<string, string>>;
+  /** What a worker gets of its own, over that. @default nothing */
+  readonly environmentOf?: (workerId: string) => Readonly<Record<string, string>>;
   /** Each worker's output goes to `<logDirectory>/<worker>.log`. */
   readonly logDirectory: string;
   readonly clock: Clock;
@@ -161,7 +163,13 @@ export class WorkerSlot {
     this.#usage = { cpuMs: 0, rssBytes: 0 };
     this.#usageAtMs = startedAtMs;
     const child = fork(new URL('./worker-process.ts', import.meta.url), [], {
-      env: { ...process.env, ...this.#options.environment, ...environment, BATON_WORKER_ID: this.workerId },
+      env: {
+        ...process.env,
+        ...this.#options.environment,
+        ...this.#options.environmentOf?.(this.workerId),
+        ...environment,
+        BATON_WORKER_ID: this.workerId,
+      },
       // Ctrl-C reaches the whole process group, and a worker must not drain before the traffic has been settled.
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
