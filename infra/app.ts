@@ -11,7 +11,11 @@ export async function main(): Promise<number> {
     stackName: settings.fleet,
     description: 'Baton: a fleet of Discord gateway workers',
   });
-  new BatonFleet(stack, 'Fleet', { ...settings, paused: readFlag(app, 'paused') });
+  new BatonFleet(stack, 'Fleet', {
+    ...settings,
+    paused: readFlag(app, 'paused'),
+    alarmEmail: readText(app, 'alarmEmail'),
+  });
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
   app.synth();
   return 0;
@@ -22,4 +26,11 @@ function readFlag(app: App, name: string): boolean {
   const value: unknown = app.node.tryGetContext(name) ?? 'false';
   if (value === 'true' || value === 'false') return value === 'true';
   throw new Error(`${name}=${String(value)} must be true or false, as in: cdk deploy -c ${name}=true`);
+}
+
+/** A context value that may be absent. @throws {Error} when it is no text. */
+function readText(app: App, name: string): string | undefined {
+  const value: unknown = app.node.tryGetContext(name);
+  if (value === undefined || (typeof value === 'string' && value !== '')) return value;
+  throw new Error(`${name}=${JSON.stringify(value)} must be text, as in: cdk deploy -c ${name}=...`);
 }

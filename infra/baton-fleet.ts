@@ -2,15 +2,22 @@ import { RemovalPolicy, Validations } from 'aws-cdk-lib';
 import { GatewayVpcEndpointAwsService, type IVpc, IpAddresses, SubnetType, Vpc } from 'aws-cdk-lib/aws-ec2';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
 import { RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { type ITopic, Topic } from 'aws-cdk-lib/aws-sns';
+import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
 import { Construct } from 'constructs';
 import type { LogLevel } from '../shared/config.ts';
 import { eventsQueueSettings, interactionsQueueSettings } from '../shared/fleet-resources.ts';
 import { BotSecret } from './bot-secret.ts';
 import { EventsFunction } from './events-function.ts';
+import { FleetAlarms } from './fleet-alarms.ts';
+import { FleetDashboard } from './fleet-dashboard.ts';
+import type { FleetParts } from './fleet-parts.ts';
 import { FleetQueue } from './fleet-queue.ts';
 import { checkFleetSettings } from './fleet-settings.ts';
 import { FleetTable } from './fleet-table.ts';
 import { InteractionsFunction } from './interactions-function.ts';
+import { LogMetrics } from './log-metrics.ts';
+import { SavedQueries } from './saved-queries.ts';
 import { type WorkerCapacity, WorkerService } from './worker-service.ts';
 
 export interface BatonFleetProps {
@@ -37,6 +44,10 @@ export interface BatonFleetProps {
   readonly workerEnvironment?: Readonly<Record<string, string>> | undefined;
   /** Runs no workers; for the first deployment, when the secret has no value yet. @default false */
   readonly paused?: boolean | undefined;
+  /** Address that alarms are mailed to; AWS asks it for consent first. @default alarms only show on the dashboard */
+  readonly alarmEmail?: string | undefined;
+  /** Address of the runbooks, which every alarm links to. @default the path of the page in the repository */
+  readonly runbookUrl?: string | undefined;
   /** Handlers never see an envelope twice, for one conditional write an envelope. @default false */
   readonly consumerGuard?: boolean | undefined;
 }
@@ -51,6 +62,8 @@ export class BatonFleet extends Construct {
   readonly workers: WorkerService;
   readonly eventsFunction: EventsFunction;
   readonly interactionsFunction: InteractionsFunction;
+  readonly alarms: FleetAlarms;
+  readonly dashboard: FleetDashboard;
 
   constructor(scope: Construct, id: string, props: BatonFleetProps) {
     super(scope, id);
@@ -113,6 +126,50 @@ export class BatonFleet extends Construct {
       reservedConcurrency: props.interactionsReservedConcurrency,
       ...logs,
     });
+
+    const eventsLogs = this.eventsFunction.logGroup;
+    const interactionsLogs = this.interactionsFunction.logGroup;
+    const logMetrics = new LogMetrics(this, 'LogMetrics', {
+      fleet,
+      workerLogs: this.workers.logGroup,
+      functionLogs: {
+        EventsDeadLettered: eventsLogs,
+        InteractionsExpired: interactionsLogs,
+        InteractionsFailed: interactionsLogs,
+      },
+    });
+    this.alarms = new FleetAlarms(this, 'Alarms', {
+      ...this.#parts(),
+      fleet,
+      logMetrics,
+      minWorkers: props.paused === true ? 0 : props.capacity.minWorkers,
+      totalShards: props.totalShards,
+      runbookUrl: props.runbookUrl ?? 'docs/operations.md',
+      topic: props.alarmEmail === undefined ? undefined : this.#mailingTopic(props.alarmEmail),
+    });
+    this.dashboard = new FleetDashboard(this, 'Watch', {
+      ...this.#parts(),
+      fleet,
+      logMetrics,
+      alarms: this.alarms.alarms,
+      capacity: props.capacity,
+    });
+    new SavedQueries(this, 'Queries', {
+      fleet,
+      workerLogs: this.workers.logGroup,
+      functionLogs: [eventsLogs, interactionsLogs],
+    });
+  }
+
+  #parts(): FleetParts {
+    const { coordination, directory, events, interactions, workers, eventsFunction, interactionsFunction } = this;
+    return { coordination, directory, events, interactions, workers, eventsFunction, interactionsFunction };
+  }
+
+  #mailingTopic(address: string): ITopic {
+    const topic = new Topic(this, 'AlarmMail', { enforceSSL: true });
+    topic.addSubscription(new EmailSubscription(address));
+    return topic;
   }
 
   /** Gateway traffic is inbound and free in a public subnet; through a NAT gateway it is by far the largest cost. */

@@ -24,10 +24,12 @@ export interface HandlerFunctionProps {
 export class HandlerFunction extends Construct {
   readonly function: LambdaFunction;
   readonly logGroup: LogGroup;
+  readonly memoryMb: number;
 
   constructor(scope: Construct, id: string, props: HandlerFunctionProps) {
     super(scope, id);
     const { program, description, functionName, environment, timeout, memoryMb = 512, reservedConcurrency } = props;
+    this.memoryMb = memoryMb;
     this.logGroup = new LogGroup(this, 'Logs', {
       logGroupName: `/aws/lambda/${functionName}`,
       retention: props.logRetention,

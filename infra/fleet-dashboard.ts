@@ -1,0 +1,252 @@
+import { Duration } from 'aws-cdk-lib';
+import {
+  type Alarm,
+  AlarmStatusWidget,
+  Dashboard,
+  GraphWidget,
+  type IMetric,
+  type IWidget,
+  LogQueryVisualizationType,
+  LogQueryWidget,
+  MathExpression,
+  SingleValueWidget,
+  Stats,
+  TextWidget,
+} from 'aws-cdk-lib/aws-cloudwatch';
+import { Construct } from 'constructs';
+import type { FleetParts } from './fleet-parts.ts';
+import type { FleetQueue } from './fleet-queue.ts';
+import type { FleetTable } from './fleet-table.ts';
+import type { HandlerFunction } from './handler-function.ts';
+import type { LogMetrics } from './log-metrics.ts';
+import { prices } from './prices.ts';
+import { shardStatesQuery } from './saved-queries.ts';
+import type { WorkerCapacity } from './worker-service.ts';
+
+export interface FleetDashboardProps extends FleetParts {
+  readonly fleet: string;
+  readonly logMetrics: LogMetrics;
+  readonly alarms: readonly Alarm[];
+  readonly capacity: WorkerCapacity;
+}
+
+const minute = Duration.minutes(1);
+const hour = Duration.hours(1);
+const full = 24;
+const half = 12;
+const third = 8;
+
+/** One page that answers, from top to bottom, the questions an operator has. */
+export class FleetDashboard extends Construct {
+  readonly dashboard: Dashboard;
+  readonly #props: FleetDashboardProps;
+
+  constructor(scope: Construct, id: string, props: FleetDashboardProps) {
+    super(scope, id);
+    this.#props = props;
+    this.dashboard = new Dashboard(this, 'Dashboard', {
+      dashboardName: props.fleet,
+      defaultInterval: Duration.hours(3),
+    });
+    const sections: readonly [string, readonly IWidget[]][] = [
+      ['Is anything wrong?', [new AlarmStatusWidget({ alarms: [...props.alarms], width: full, height: 4 })]],
+      ['Are all shards up?', this.#shards()],
+      ['Are events flowing, and how late?', this.#events()],
+      ['What is the identify budget?', this.#identifies()],
+      ['Which worker is hot?', this.#workers()],
+      ['What is in the dead letters?', this.#deadLetters()],
+      ['What does it cost?', this.#costs()],
+    ];
+    for (const [question, widgets] of sections) {
+      this.dashboard.addWidgets(new TextWidget({ markdown: `## ${question}`, width: full, height: 1 }));
+      this.dashboard.addWidgets(...widgets);
+    }
+  }
+
+  #shards(): IWidget[] {
+    const { workers } = this.#props;
+    return [
+      new LogQueryWidget({
+        title: 'Last word of each shard',
+        logGroupNames: [workers.logGroup.logGroupName],
+        view: LogQueryVisualizationType.TABLE,
+        queryLines: [...shardStatesQuery],
+        width: half,
+        height: 8,
+      }),
+      this.#graph(
+        'Shards: moves and losses',
+        half,
+        this.#counts('Handoffs', 'Takeovers', 'Resumes', 'SessionsLost', 'ShardsStopped', 'CapacityMissing'),
+        8,
+      ),
+    ];
+  }
+
+  #events(): IWidget[] {
+    const { events, interactions, eventsFunction, interactionsFunction } = this.#props;
+    const age = { statistic: Stats.MAXIMUM, period: minute };
+    const sum = { statistic: Stats.SUM, period: minute };
+    return [
+      this.#graph('Envelopes and interactions a minute', third, [
+        events.queue.metricNumberOfMessagesSent({ ...sum, label: 'envelopes sent' }),
+        events.queue.metricNumberOfMessagesDeleted({ ...sum, label: 'envelopes handled' }),
+        interactions.queue.metricNumberOfMessagesSent({ ...sum, label: 'interactions sent' }),
+        interactions.queue.metricNumberOfMessagesDeleted({ ...sum, label: 'interactions answered' }),
+      ]),
+      this.#graph('Seconds the oldest waits', third, [
+        events.queue.metricApproximateAgeOfOldestMessage({ ...age, label: 'events' }),
+        interactions.queue.metricApproximateAgeOfOldestMessage({ ...age, label: 'interactions' }),
+      ]),
+      this.#graph('Milliseconds of the functions', third, [
+        ...[50, 99].map((percentile) =>
+          eventsFunction.function.metricDuration({
+            statistic: Stats.p(percentile),
+            period: minute,
+            label: `events p${percentile}`,
+          }),
+        ),
+        ...[50, 99].map((percentile) =>
+          interactionsFunction.function.metricDuration({
+            statistic: Stats.p(percentile),
+            period: minute,
+            label: `interactions p${percentile}`,
+          }),
+        ),
+      ]),
+      this.#graph('Errors and throttles', half, [
+        eventsFunction.function.metricErrors({ ...sum, label: 'events errors' }),
+        interactionsFunction.function.metricErrors({ ...sum, label: 'interactions errors' }),
+        eventsFunction.function.metricThrottles({ ...sum, label: 'events throttled' }),
+        interactionsFunction.function.metricThrottles({ ...sum, label: 'interactions throttled' }),
+        ...this.#counts('InteractionsFailed', 'InteractionsExpired', 'EventsDeadLettered'),
+      ]),
+      this.#graph(
+        'Between workers and AWS',
+        half,
+        this.#counts(
+          'StoreUnreachable',
+          'CheckpointsUnreachable',
+          'EnvelopesFailed',
+          'PublishingUnfenced',
+          'PublishingRefused',
+          'ReadingPaused',
+        ),
+      ),
+    ];
+  }
+
+  #identifies(): IWidget[] {
+    return [
+      new SingleValueWidget({
+        title: 'IDENTIFYs in the last day',
+        metrics: [this.#props.logMetrics.count('Identifies', Duration.days(1))],
+        width: third,
+        height: 4,
+      }),
+      this.#graph(
+        'IDENTIFYs, and refusals by the budget',
+        full - third,
+        this.#counts('Identifies', 'IdentifyBudgetLow', 'IdentifyBudgetSpent'),
+        4,
+      ),
+    ];
+  }
+
+  #workers(): IWidget[] {
+    const { service } = this.#props.workers;
+    const usage = (statistic: string, label: string) => ({ statistic, label, period: minute });
+    return [
+      this.#graph('CPU percent', third, [
+        service.metricCpuUtilization(usage(Stats.MAXIMUM, 'hottest worker')),
+        service.metricCpuUtilization(usage(Stats.AVERAGE, 'average')),
+      ]),
+      this.#graph('Memory percent', third, [
+        service.metricMemoryUtilization(usage(Stats.MAXIMUM, 'fullest worker')),
+        service.metricMemoryUtilization(usage(Stats.AVERAGE, 'average')),
+      ]),
+      this.#graph('Workers', third, [
+        service.metricCpuUtilization(usage(Stats.SAMPLE_COUNT, 'running')),
+        ...this.#counts('WorkersStarted', 'WorkersFenced'),
+      ]),
+    ];
+  }
+
+  #deadLetters(): IWidget[] {
+    const { events, interactions } = this.#props;
+    const waiting = { statistic: Stats.MAXIMUM, period: minute };
+    return [
+      this.#graph(
+        'Dead letters',
+        full,
+        [
+          events.deadLetters.metricApproximateNumberOfMessagesVisible({ ...waiting, label: 'events' }),
+          interactions.deadLetters.metricApproximateNumberOfMessagesVisible({ ...waiting, label: 'interactions' }),
+        ],
+        5,
+      ),
+    ];
+  }
+
+  /** From what AWS counts anyway, times its prices; what it does not count, such as logs and traffic out, is left out. */
+  #costs(): IWidget[] {
+    const { events, interactions, eventsFunction, interactionsFunction, coordination, directory, workers, capacity } =
+      this.#props;
+    const { fargate, lambda, sqs, dynamodb } = prices;
+    const sum = { statistic: Stats.SUM, period: hour };
+    const taskHour =
+      (capacity.cpu / 1024) * fargate.armPerVcpuHour +
+      (capacity.memoryMb / 1024) * fargate.armPerGbHour +
+      fargate.publicIpv4PerHour;
+    const queueCost = (label: string, { queue }: FleetQueue, perMillion: number) =>
+      this.#dollars(label, [
+        [queue.metricNumberOfMessagesSent(sum), perMillion / 1e6],
+        [queue.metricNumberOfMessagesReceived(sum), perMillion / 1e6],
+        [queue.metricNumberOfEmptyReceives(sum), perMillion / 1e6],
+        [queue.metricNumberOfMessagesDeleted(sum), perMillion / 1e6],
+      ]);
+    const functionCost = (label: string, { function: run, memoryMb }: HandlerFunction) =>
+      this.#dollars(label, [
+        [run.metricDuration(sum), (memoryMb / 1024 / 1000) * lambda.armPerGbSecond],
+        [run.metricInvocations(sum), lambda.perMillionInvocations / 1e6],
+      ]);
+    const tableCost = (label: string, { table }: FleetTable) =>
+      this.#dollars(label, [
+        [table.metricConsumedWriteCapacityUnits(sum), dynamodb.perMillionWriteUnits / 1e6],
+        [table.metricConsumedReadCapacityUnits(sum), dynamodb.perMillionReadUnits / 1e6],
+      ]);
+    return [
+      this.#graph('Dollars an hour, batches counted as single messages', full, [
+        this.#dollars('workers', [
+          // A sample a minute from every running task.
+          [workers.service.metricCpuUtilization({ statistic: Stats.SAMPLE_COUNT, period: hour }), taskHour / 60],
+        ]),
+        queueCost('events queue', events, sqs.fifoPerMillion),
+        queueCost('interactions queue', interactions, sqs.standardPerMillion),
+        functionCost('events function', eventsFunction),
+        functionCost('interactions function', interactionsFunction),
+        tableCost('coordination table', coordination),
+        tableCost('directory table', directory),
+      ]),
+    ];
+  }
+
+  #dollars(label: string, costs: readonly (readonly [counted: IMetric, price: number])[]): IMetric {
+    // Ids of metrics must differ within one graph, and numbers must not be written with an exponent.
+    const ids = costs.map((_, index) => `${label.replaceAll(' ', '_')}_${index}`);
+    return new MathExpression({
+      label,
+      period: hour,
+      expression: costs.map(([, price], index) => `FILL(${ids[index]}, 0) * ${price.toFixed(12)}`).join(' + '),
+      usingMetrics: Object.fromEntries(costs.map(([counted], index) => [ids[index], counted])),
+    });
+  }
+
+  #counts(...names: readonly Parameters<LogMetrics['count']>[0][]): IMetric[] {
+    return names.map((name) => this.#props.logMetrics.count(name, minute));
+  }
+
+  #graph(title: string, width: number, left: readonly IMetric[], height = 6): GraphWidget {
+    return new GraphWidget({ title, left: [...left], width, height, liveData: true, leftYAxis: { min: 0 } });
+  }
+}

@@ -1,0 +1,16 @@
+import type { EventsFunction } from './events-function.ts';
+import type { FleetQueue } from './fleet-queue.ts';
+import type { FleetTable } from './fleet-table.ts';
+import type { InteractionsFunction } from './interactions-function.ts';
+import type { WorkerService } from './worker-service.ts';
+
+/** The parts of a fleet that are watched. */
+export interface FleetParts {
+  readonly coordination: FleetTable;
+  readonly directory: FleetTable;
+  readonly events: FleetQueue;
+  readonly interactions: FleetQueue;
+  readonly workers: WorkerService;
+  readonly eventsFunction: EventsFunction;
+  readonly interactionsFunction: InteractionsFunction;
+}
