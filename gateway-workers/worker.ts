@@ -9,6 +9,7 @@ import { type BatonError, messageOf } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
 import type { Random } from '../shared/random.ts';
 import { parseShardKey, type ShardKey, shardKey } from '../shared/sharding.ts';
+import { waitAtMost } from '../shared/wait-at-most.ts';
 import { BudgetKeeper } from './budget-keeper.ts';
 import { Coordinator } from './coordinator.ts';
 import type { GatewayBot } from './gateway-bot.ts';
@@ -72,6 +73,8 @@ const offeredForMs = 5000;
 const releaseReserveMs = 10_000;
 const reportEveryMs = 5000;
 const controlWaitMs = 5000;
+/** A word to another worker is waited for this long. */
+const controlPatienceMs = 1000;
 
 /**
  * One life of a worker: registers under a fresh incarnation, holds the shards it is given, takes part in looking after
@@ -628,10 +631,11 @@ export class WorkerLife {
   }
 
   async #sendTo(url: string, message: ControlMessage): Promise<void> {
-    // Whoever misses it reads its leases within a few seconds.
-    await this.#ports.control.send(url, message).catch((error: unknown) => {
+    // Whoever misses it reads its leases within a few seconds: a drain must not wait for a queue that does not answer.
+    const sending = this.#ports.control.send(url, message).catch((error: unknown) => {
       this.#logger.warn({ queue: url, message: message.kind, error: messageOf(error) }, 'control_queue.not_sent');
     });
+    await waitAtMost(controlPatienceMs, sending, this.#ports.clock);
   }
 
   // Backpressure and figures

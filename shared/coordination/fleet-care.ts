@@ -3,6 +3,7 @@ import type { ControlPlane } from '../control-queue.ts';
 import { messageOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { type ShardAddress, type ShardKey, shardKey } from '../sharding.ts';
+import { waitAtMost } from '../wait-at-most.ts';
 import { type Assignment, listShards, planAssignments } from './assignment.ts';
 import type { LivenessWatch } from './liveness-watch.ts';
 import type { CheckpointEntry, CheckpointItem, FleetState, Incarnation, Lease, WorkerRecord } from './model.ts';
@@ -10,6 +11,8 @@ import type { CoordinationStore } from './store.ts';
 
 /** A cold fleet waits for this long without a new worker before shards that nobody ever held are given out. */
 const settleMs = 1000;
+/** A queue that does not answer holds nothing up for longer. */
+const controlPatienceMs = 1000;
 /** Log again about shards without an owner, while it lasts. */
 const unplacedLogEveryMs = 30_000;
 
@@ -252,7 +255,7 @@ export class FleetCare {
     leases: readonly Lease[],
     assignments: readonly Assignment[],
   ): Promise<void> {
-    const { store, control, fleet, ownShardIds, logger } = this.#options;
+    const { store, control, fleet, ownShardIds, logger, clock } = this.#options;
     if (assignments.length > 0 || !workers.some((worker) => this.#fenced.has(worker.incarnation))) return;
     // A worker that looks after its own list alone has not seen all leases.
     const all = ownShardIds === undefined ? leases : await store.listLeases(fleet.shardCount);
@@ -260,9 +263,10 @@ export class FleetCare {
     for (const worker of workers) {
       if (!this.#fenced.has(worker.incarnation) || owners.has(worker.incarnation)) continue;
       await store.removeWorker(worker.incarnation);
-      await control.close(worker.controlQueueUrl).catch((error: unknown) => {
+      const closing = control.close(worker.controlQueueUrl).catch((error: unknown) => {
         logger.warn({ queue: worker.controlQueueUrl, error: messageOf(error) }, 'control_queue.not_removed');
       });
+      await waitAtMost(controlPatienceMs, closing, clock);
       logger.info({ removed: worker.incarnation, name: worker.workerId }, 'worker.removed');
     }
   }
@@ -276,9 +280,10 @@ export class FleetCare {
     const worker = workers.find(({ incarnation }) => incarnation === to);
     if (worker === undefined) return;
     // The receiver reads its leases every few seconds anyway; a message only makes it sooner.
-    await this.#options.control.send(worker.controlQueueUrl, message).catch((error: unknown) => {
+    const sending = this.#options.control.send(worker.controlQueueUrl, message).catch((error: unknown) => {
       this.#options.logger.warn({ to, message: message.kind, error: messageOf(error) }, 'control_queue.not_sent');
     });
+    await waitAtMost(controlPatienceMs, sending, this.#options.clock);
   }
 
   #reportUnplaced(shards: readonly ShardAddress[]): void {

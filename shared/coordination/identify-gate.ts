@@ -1,7 +1,10 @@
 import type { GateToken, Incarnation } from './model.ts';
 
-/** Discord allows one IDENTIFY per bucket in this time; the token is held for as long after READY or INVALID_SESSION. */
-export const identifySpacingMs = 5000;
+/**
+ * Discord allows one IDENTIFY per bucket in 5 s; the token is held for as long after READY or INVALID_SESSION, and a
+ * little longer, because timers strike early and two clocks never run alike.
+ */
+export const identifySpacingMs = 5100;
 /** IDENTIFY is sent within this time of starting the write that won the token, or not at all. */
 export const permitMs = 2000;
 /** A token that did not change for this long has lost its holder. */
