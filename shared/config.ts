@@ -236,6 +236,33 @@ function readApiUrl(read: EnvironmentReader): string {
   return read.withDefault('DISCORD_API_URL', httpUrl, 'https://discord.com/api/v10');
 }
 
+/** What the rebalance function is told from outside. Heartbeats must be those of the workers it watches. */
+export interface RebalanceConfig extends FleetConfig {
+  readonly heartbeatMs: number;
+  readonly missedHeartbeats: number;
+  readonly logLevel: LogLevel;
+}
+
+/** @throws {BatonError} `CONFIG_INVALID`, naming every bad variable at once. */
+export function readRebalanceConfig(env: Environment): RebalanceConfig {
+  const read = new EnvironmentReader(env);
+  return read.finish({
+    ...readFleet(read),
+    ...readLiveness(read),
+    logLevel: read.withDefault('BATON_LOG_LEVEL', oneOf(logLevels), 'info'),
+  });
+}
+
+function readLiveness(read: EnvironmentReader): { heartbeatMs: number; missedHeartbeats: number } {
+  const heartbeatMs = read.withDefault('BATON_HEARTBEAT_MS', wholeNumber(200, 5000), 3000);
+  const missedHeartbeats = read.withDefault('BATON_MISSED_HEARTBEATS', wholeNumber(2, 10), 3);
+  read.require(
+    heartbeatMs * missedHeartbeats <= 15_000,
+    `BATON_HEARTBEAT_MS × BATON_MISSED_HEARTBEATS is ${heartbeatMs * missedHeartbeats}: it must be at most 15000, because Discord keeps about 20 s of a busy shard for replay`,
+  );
+  return { heartbeatMs, missedHeartbeats };
+}
+
 /** Reads the environment of a worker. @throws {BatonError} `CONFIG_INVALID`, naming every bad variable at once. */
 export function readWorkerConfig(env: Environment): WorkerConfig {
   const read = new EnvironmentReader(env);
@@ -244,12 +271,7 @@ export function readWorkerConfig(env: Environment): WorkerConfig {
   const total = read.withDefault('BATON_TOTAL_SHARDS', totalShards, 'auto');
   const ids = read.optional('BATON_SHARD_IDS', shardIds);
   const sharding = readSharding(read, mode, total, ids);
-  const heartbeatMs = read.withDefault('BATON_HEARTBEAT_MS', wholeNumber(200, 5000), 3000);
-  const missedHeartbeats = read.withDefault('BATON_MISSED_HEARTBEATS', wholeNumber(2, 10), 3);
-  read.require(
-    heartbeatMs * missedHeartbeats <= 15_000,
-    `BATON_HEARTBEAT_MS × BATON_MISSED_HEARTBEATS is ${heartbeatMs * missedHeartbeats}: it must be at most 15000, because Discord keeps about 20 s of a busy shard for replay`,
-  );
+  const liveness = readLiveness(read);
   return read.finish({
     ...fleet,
     token: read.secret('DISCORD_TOKEN', tokenVariable),
@@ -259,8 +281,7 @@ export function readWorkerConfig(env: Environment): WorkerConfig {
     maxShards: read.optional('BATON_MAX_SHARDS', wholeNumber(1, maxShardCount)),
     sharding,
     originalCoordinator: read.withDefault('BATON_ORIGINAL_COORDINATOR', flag, false),
-    heartbeatMs,
-    missedHeartbeats,
+    ...liveness,
     eventTypes: read.optional('BATON_EVENT_TYPES', eventTypes),
     lingerMs: read.withDefault('BATON_LINGER_MS', wholeNumber(10, 5000), 250),
     envelopeEncoding: read.withDefault('BATON_ENVELOPE_ENCODING', oneOf(envelopeEncodings), bestEnvelopeEncoding),

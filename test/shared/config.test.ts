@@ -5,6 +5,7 @@ import {
   readDiscordConfig,
   readFleetConfig,
   readFunctionsConfig,
+  readRebalanceConfig,
   readWorkerConfig,
 } from '../../shared/config.ts';
 import { BatonError } from '../../shared/errors.ts';
@@ -66,6 +67,18 @@ test('the name of the fleet is in the name of everything that has no name of its
     interactionsQueue: 'music-interactions',
   });
   expect(readFunctionsConfig({ ...least, BATON_FLEET: 'music' }).eventsDlq).toBe('music-events-dlq.fifo');
+});
+
+test('the rebalance function needs no token, and heartbeats as the workers have them', () => {
+  expect(readRebalanceConfig({ BATON_FLEET: 'music' })).toMatchObject({
+    table: 'music-coordination',
+    heartbeatMs: 3000,
+    missedHeartbeats: 3,
+    logLevel: 'info',
+  });
+  expect(() => readRebalanceConfig({ BATON_HEARTBEAT_MS: '5000', BATON_MISSED_HEARTBEATS: '4' })).toThrow(
+    /must be at most 15000/,
+  );
 });
 
 test.each([

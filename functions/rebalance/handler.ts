@@ -1,0 +1,23 @@
+import { createDynamoDBDocumentClient, createSqsClient } from '../../shared/aws-clients.ts';
+import { systemClock } from '../../shared/clock.ts';
+import { readRebalanceConfig } from '../../shared/config.ts';
+import { DynamoDbStore } from '../../shared/coordination/dynamodb-store.ts';
+import { systemRandom } from '../../shared/random.ts';
+import { SqsControlPlane } from '../../shared/sqs-control-queue.ts';
+import { createLambdaLogger } from '../kit/lambda-logger.ts';
+import { createRebalanceHandler } from './rebalance-handler.ts';
+
+const config = readRebalanceConfig(process.env);
+const logger = createLambdaLogger('baton-rebalance', config.logLevel);
+const sqs = createSqsClient('general');
+
+/** Lambda entry of the schedule, with 60 s of time. A bad variable ends the start of the function with one line that names it. */
+export const handler = createRebalanceHandler({
+  store: new DynamoDbStore(createDynamoDBDocumentClient('coordination'), config.table),
+  // Nothing is received here, so no client with the time for it is needed.
+  control: new SqsControlPlane({ fleet: config.fleet, client: sqs, pollingClient: sqs, logger }),
+  rules: config,
+  clock: systemClock,
+  random: systemRandom,
+  logger,
+});
