@@ -266,8 +266,10 @@ class Bucket {
     const { clock } = this.#options;
     clock.schedule(Math.max(0, this.#freeAtMs - clock.monotonicMs()), () => {
       // This may come late, when another IDENTIFY has been sent meanwhile.
-      const isFree = !this.#busy && clock.monotonicMs() >= this.#freeAtMs;
-      if (this.#line.length === 0 && isFree && this.#held !== undefined) void this.#letGo();
+      if (this.#line.length > 0 || this.#busy || this.#held === undefined) return;
+      // A timer may also ring a part of a millisecond early.
+      if (clock.monotonicMs() < this.#freeAtMs) this.#letGoWhenIdle();
+      else void this.#letGo();
     });
   }
 

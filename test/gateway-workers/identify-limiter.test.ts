@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { IdentifyPermit } from '../../gateway-workers/gateway/gateway-session.ts';
 import { IdentifyLimiter } from '../../gateway-workers/identify-limiter.ts';
+import type { Clock } from '../../shared/clock.ts';
 import { MemoryStore } from '../../shared/coordination/memory-store.ts';
 import { silentLogger } from '../../shared/logger.ts';
 import { ManualClock } from '../manual-clock.ts';
@@ -84,6 +85,29 @@ describe('the identify gate', () => {
     await clock.advance(45_000);
     await Promise.all([first, second]);
     expect((times[1] as number) - (times[0] as number)).toBeGreaterThanOrEqual(35_000);
+  });
+
+  test('lets go of the token though its timer rings a part of a millisecond early', async () => {
+    const hasty: Clock = {
+      monotonicMs: () => clock.monotonicMs(),
+      wallClockMs: () => clock.wallClockMs(),
+      sleep: (durationMs, signal) => clock.sleep(durationMs, signal),
+      schedule: (durationMs, run) => clock.schedule(durationMs > 1 ? durationMs - 0.5 : durationMs, run),
+    };
+    const times: number[] = [];
+    const early = new IdentifyLimiter({
+      store,
+      incarnation: 'a',
+      maxConcurrency: 1,
+      clock: hasty,
+      logger: silentLogger,
+    });
+    const first = identify(early, 0, readyIn20Ms(times));
+    await clock.advance(10);
+    const second = identify(limiter('b'), 1, readyIn20Ms(times));
+    await clock.advance(20_000);
+    await Promise.all([first, second]);
+    expect((times[1] as number) - (times[0] as number)).toBeLessThan(5250);
   });
 
   test('outwaits a token whose holder has died', async () => {
