@@ -41,6 +41,8 @@ export interface FlushCycleOptions {
 
 /** Envelopes in one SendMessageBatch. */
 const maxBatchEntries = 10;
+/** A heartbeat that failed is repeated this soon: three lost in a row would look like death. */
+const failedWriteRetryMs = 1000;
 /** Pause between two attempts to confirm while the table does not answer. */
 const confirmRetryMs = 200;
 /** A gap this long between two cycles means that the process itself slept: the count of an outage starts anew. */
@@ -146,7 +148,8 @@ export class FlushCycle {
     if (this.#lastCycleMs !== undefined && startedMs - this.#lastCycleMs > tickGapMs) this.#failingSinceMs = undefined;
     this.#lastCycleMs = startedMs;
     const hasNews = this.#cutAndMark();
-    const isHeartbeatDue = startedMs - this.#lastWriteStartedMs >= heartbeatMs - lingerMs;
+    const everyMs = this.#failingSinceMs === undefined ? heartbeatMs : Math.min(heartbeatMs, failedWriteRetryMs);
+    const isHeartbeatDue = startedMs - this.#lastWriteStartedMs >= everyMs - lingerMs;
     if (hasNews || isHeartbeatDue || this.#isWriteUrgent) {
       this.#isWriteUrgent = false;
       this.#writing = this.#writeCheckpoint();

@@ -156,6 +156,16 @@ describe('the flush cycle', () => {
     expect((await stored()).version - before).toBeLessThanOrEqual(6);
   });
 
+  test('repeats that failed within a second', async () => {
+    await clock.advance(3000);
+    network = 'down';
+    await clock.advance(3000);
+    const { version } = await stored();
+    network = 'up';
+    await clock.advance(1100);
+    expect((await stored()).version).toBeGreaterThan(version);
+  });
+
   test('never has two envelopes of a group in one batch or in flight', async () => {
     const shards = Array.from({ length: 12 }, (_, shardId) => new FakeShard(shardId));
     for (const shard of shards) cycle.add(shard);
