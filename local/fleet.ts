@@ -5,12 +5,14 @@ import { loadHandlers } from '../functions/kit/load-handlers.ts';
 import { createRegistry } from '../functions/kit/registry.ts';
 import { createDynamoDBClient, createDynamoDBDocumentClient, createSqsClient } from '../shared/aws-clients.ts';
 import type { Clock } from '../shared/clock.ts';
-import { readFunctionsConfig, readWorkerConfig } from '../shared/config.ts';
+import { readFunctionsConfig, readRebalanceConfig, readWorkerConfig } from '../shared/config.ts';
+import type { ControlPlane } from '../shared/control-queue.ts';
 import { DynamoDbStore } from '../shared/coordination/dynamodb-store.ts';
 import { BatonError } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
 import { provision } from '../shared/provision.ts';
 import type { Random } from '../shared/random.ts';
+import { SqsControlPlane } from '../shared/sqs-control-queue.ts';
 import { AwsFaults } from './aws-faults.ts';
 import { startEmbeddedCloud } from './cloud/embedded-cloud.ts';
 import { interactionStream, readIdentity } from './discord/event-identity.ts';
@@ -20,6 +22,7 @@ import { FleetMonitor } from './fleet-monitor.ts';
 import { HandoverTimes } from './handover-times.ts';
 import { Ledger } from './ledger.ts';
 import { LocalFunctions } from './local-functions.ts';
+import { ShardMigrations } from './shard-migrations.ts';
 import { type ShardMove, ShardMoves } from './shard-moves.ts';
 import { SimulatedDiscord } from './simulated-discord.ts';
 import { WorkerFleet, type WorkerLogLine, type WorkerSlot } from './worker-fleet.ts';
@@ -103,10 +106,11 @@ export async function startFleet(options: LocalFleetOptions): Promise<LocalFleet
     const aws = awsSettings(cloud.environment);
     const dynamodb = createDynamoDBClient('general', aws.dynamodb);
     const documents = createDynamoDBDocumentClient('general', aws.dynamodb);
+    const coordination = createDynamoDBDocumentClient('coordination', aws.dynamodb);
     const sqs = createSqsClient('general', aws.sqs);
     const receivingSqs = createSqsClient('receiving', aws.sqs);
     closers.push(() => {
-      for (const client of [dynamodb, documents, sqs, receivingSqs]) client.destroy();
+      for (const client of [dynamodb, documents, coordination, sqs, receivingSqs]) client.destroy();
     });
     const queues = await provision(config, { dynamodb, sqs }, { clock });
 
@@ -115,6 +119,7 @@ export async function startFleet(options: LocalFleetOptions): Promise<LocalFleet
       discord,
       awsFaults,
       store: new DynamoDbStore(documents, config.table, clock),
+      control: new SqsControlPlane({ fleet: config.fleet, client: sqs, pollingClient: receivingSqs, logger }),
       workerEnvironment: present(whole),
       isWanted,
       logDirectory: options.logDirectory,
@@ -125,6 +130,8 @@ export async function startFleet(options: LocalFleetOptions): Promise<LocalFleet
     cloud.failed.catch((error: unknown) => fleet.fail(error));
     const functions = await LocalFunctions.start({
       config,
+      rebalance: readRebalanceConfig(whole),
+      coordination: new DynamoDbStore(coordination, config.table, clock),
       queues,
       registry,
       sqs,
@@ -176,6 +183,7 @@ export class LocalFleet {
   readonly moves = new ShardMoves();
   readonly handovers = new HandoverTimes();
   readonly coordinatorGaps = new CoordinatorGaps();
+  readonly migrations: ShardMigrations;
   readonly workers: WorkerFleet;
   /** Absent with the real Discord. */
   readonly discord: SimulatedDiscord | undefined;
@@ -202,6 +210,7 @@ export class LocalFleet {
     discord: SimulatedDiscord | undefined;
     awsFaults: AwsFaults | undefined;
     store: DynamoDbStore;
+    control: ControlPlane;
     workerEnvironment: Readonly<Record<string, string>>;
     isWanted: (type: string) => boolean;
     logDirectory: string;
@@ -219,6 +228,7 @@ export class LocalFleet {
     this.discord = discord;
     this.awsFaults = awsFaults;
     this.store = store;
+    this.migrations = new ShardMigrations({ store, control: options.control, logger });
     this.#isWanted = options.isWanted;
     this.#clock = clock;
     this.#logger = logger;

@@ -9,15 +9,21 @@ import { createInteractionsHandler, type ObservedInteraction } from '../function
 import { API } from '@discordjs/core';
 import { createDiscordRest } from '../shared/discord-rest.ts';
 import type { Registry } from '../functions/kit/registry.ts';
+import { createRebalanceHandler } from '../functions/rebalance/rebalance-handler.ts';
 import type { Clock } from '../shared/clock.ts';
-import type { FunctionsConfig } from '../shared/config.ts';
+import type { FunctionsConfig, RebalanceConfig } from '../shared/config.ts';
+import type { CoordinationStore } from '../shared/coordination/store.ts';
 import type { Logger } from '../shared/logger.ts';
 import type { ProvisionedFleet } from '../shared/provision.ts';
 import type { Random } from '../shared/random.ts';
+import { SqsControlPlane } from '../shared/sqs-control-queue.ts';
+import { type LambdaSchedule, startSchedule } from './cloud/lambda-schedule.ts';
 import { type EventSource, startEventSource } from './cloud/sqs-event-source.ts';
 
 export interface LocalFunctionsOptions {
   readonly config: FunctionsConfig;
+  readonly rebalance: RebalanceConfig;
+  readonly coordination: CoordinationStore;
   readonly queues: ProvisionedFleet;
   readonly registry: Registry;
   readonly sqs: SQSClient;
@@ -31,9 +37,14 @@ export interface LocalFunctionsOptions {
   readonly onInteraction: (interaction: ObservedInteraction) => void;
 }
 
-/** The Lambda functions that run handlers, on triggers of the embedded cloud's queues. */
+/** As deployed: long enough to see a coordinator dead and do its work. */
+const rebalanceTimeoutMs = 60_000;
+
+/** The Lambda functions of a fleet: those that run handlers, on triggers of the embedded cloud's queues, and the scheduled one. */
 export class LocalFunctions {
   readonly #sources: readonly EventSource[];
+  readonly #rebalance: LambdaSchedule;
+  readonly #stopping: AbortController;
 
   /** @throws {BatonError} `QUEUE_UNREACHABLE`. */
   static async start(options: LocalFunctionsOptions): Promise<LocalFunctions> {
@@ -71,15 +82,37 @@ export class LocalFunctions {
         observe: options.onInteraction,
       }),
     });
-    return new LocalFunctions([events, interactions]);
+    const stopping = new AbortController();
+    const rebalance = startSchedule({
+      functionName: 'rebalance',
+      functionTimeoutMs: rebalanceTimeoutMs,
+      handler: createRebalanceHandler(
+        {
+          store: options.coordination,
+          control: new SqsControlPlane({ fleet: config.fleet, client: sqs, pollingClient: receivingSqs, logger }),
+          rules: options.rebalance,
+          clock,
+          random,
+          logger: logger.child({ function: 'rebalance' }),
+        },
+        stopping.signal,
+      ),
+      logger,
+      clock,
+      random,
+    });
+    return new LocalFunctions([events, interactions], rebalance, stopping);
   }
 
-  private constructor(sources: readonly EventSource[]) {
+  private constructor(sources: readonly EventSource[], rebalance: LambdaSchedule, stopping: AbortController) {
     this.#sources = sources;
+    this.#rebalance = rebalance;
+    this.#stopping = stopping;
   }
 
   /** Takes nothing more from the queues and waits for what is running, for a bounded time. */
   async stop(): Promise<void> {
-    await Promise.all(this.#sources.map((source) => source.stop({ withinMs: 5000 })));
+    this.#stopping.abort();
+    await Promise.all([this.#rebalance.stop(), ...this.#sources.map((source) => source.stop({ withinMs: 5000 }))]);
   }
 }

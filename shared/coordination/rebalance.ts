@@ -1,4 +1,5 @@
 import { type ShardAddress, type ShardKey, shardKey } from '../sharding.ts';
+import { identifyReserve } from './identify-budget.ts';
 import type { IdentifyBudget, Incarnation, Lease, ShardReport, WorkerRecord, WorkerReport } from './model.ts';
 
 /** When a shard is moved, and when it is not. */
@@ -24,8 +25,6 @@ export interface RebalanceRules {
   /** Moves of one round: this part of all shards, and at least `minMovesPerRound`. */
   readonly movesPerRoundShare: number;
   readonly minMovesPerRound: number;
-  /** No move while no more than this part of the daily identify budget is left. */
-  readonly identifyReserveShare: number;
 }
 
 export const rebalanceRules: RebalanceRules = {
@@ -40,7 +39,6 @@ export const rebalanceRules: RebalanceRules = {
   cooldownMs: 15 * 60_000,
   movesPerRoundShare: 0.02,
   minMovesPerRound: 4,
-  identifyReserveShare: 0.1,
 };
 
 /** What a shard without events costs nevertheless, in events per second: its socket, its heartbeats. */
@@ -150,7 +148,7 @@ export function planRebalance(
   rules: RebalanceRules = rebalanceRules,
 ): RebalancePlan {
   const round = new Round(view, before, rules);
-  const held = whyHeld(view.budget, rules);
+  const held = whyHeld(view.budget);
   if (held === undefined) {
     round.emptyDraining();
     round.relieveHot();
@@ -159,13 +157,9 @@ export function planRebalance(
   return { moves: round.moves, skipped: round.skipped, held, state: round.state() };
 }
 
-function whyHeld(budget: IdentifyBudget | undefined, rules: RebalanceRules): RebalancePlan['held'] {
+function whyHeld(budget: IdentifyBudget | undefined): RebalancePlan['held'] {
   if (budget === undefined) return 'identify-budget-unknown';
-  return budget.remaining <= identifyReserve(budget, rules) ? 'identify-budget-low' : undefined;
-}
-
-function identifyReserve(budget: IdentifyBudget, rules: RebalanceRules): number {
-  return Math.ceil(budget.total * rules.identifyReserveShare);
+  return budget.remaining <= identifyReserve(budget.total) ? 'identify-budget-low' : undefined;
 }
 
 interface MovableShard {
@@ -227,7 +221,7 @@ class Round {
     this.#maxMoves = Math.min(
       Math.max(rules.minMovesPerRound, Math.floor(shardCount * rules.movesPerRoundShare)),
       // Each move may cost an IDENTIFY, should Discord refuse the session.
-      budget === undefined ? 0 : budget.remaining - identifyReserve(budget, rules),
+      budget === undefined ? 0 : budget.remaining - identifyReserve(budget.total),
     );
     this.#movedAtMs = new Map(
       [...(before?.shardCount === shardCount ? before.movedAtMs : [])].filter(
