@@ -15,6 +15,8 @@ export type ChaosAction = { readonly atMs: number } & (
   | { readonly kind: 'killWorker'; readonly worker: number; readonly restartAfterMs: number }
   | { readonly kind: 'drainWorker'; readonly worker: number }
   | { readonly kind: 'pauseWorker'; readonly worker: number; readonly forMs: number }
+  /** Planned handoffs of so many shards, from the worker with most to the one with least. */
+  | { readonly kind: 'moveShards'; readonly count: number }
   | { readonly kind: 'requestReconnect'; readonly shard: number }
   | { readonly kind: 'cutSocket'; readonly shard: number }
   | { readonly kind: 'invalidateResumable'; readonly shard: number }
@@ -66,7 +68,7 @@ export function planChaos(
   const actions = [...planWorkers(durationMs, endMs, random), ...planConnections(durationMs, endMs, random)];
   if (mix === 'harsh') {
     const longestMs = Math.max(shortestOutageMs, Math.min(longestOutageMs, replayMs - takeoverMs));
-    actions.push(...planOutages(endMs, longestMs, random));
+    actions.push(...planOutages(endMs, longestMs, random), ...planMoves(endMs, random));
   }
   return actions.sort((one, other) => one.atMs - other.atMs);
 }
@@ -115,6 +117,15 @@ function planConnections(durationMs: number, endMs: number, random: Random): Cha
     else if (drawn < 0.75) actions.push({ kind: 'cutSocket', atMs, shard: shard() });
     else if (drawn < 0.92) actions.push({ kind: 'invalidateResumable', atMs, shard: shard() });
     else actions.push({ kind: 'deadResumeUrl', atMs, forMs: 1000 + randomBelow(random, 3000) });
+  }
+  return actions;
+}
+
+/** Somebody always rebalances: also while all the rest is going on. */
+function planMoves(endMs: number, random: Random): ChaosAction[] {
+  const actions: ChaosAction[] = [];
+  for (let atMs = 1000 + random.next() * 3000; atMs < endMs; atMs += 1500 + random.next() * 5000) {
+    actions.push({ kind: 'moveShards', atMs, count: 1 + randomBelow(random, 4) });
   }
   return actions;
 }

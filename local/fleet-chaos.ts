@@ -2,7 +2,9 @@ import type { Clock } from '../shared/clock.ts';
 import { type AwsFaults, describeOutage } from './aws-faults.ts';
 import type { ChaosTargets } from './chaos.ts';
 import type { CoordinatorGaps } from './coordinator-gaps.ts';
+import type { FleetMonitor } from './fleet-monitor.ts';
 import type { HandoverTimes } from './handover-times.ts';
+import type { ShardMigrations } from './shard-migrations.ts';
 import type { ShardMoves } from './shard-moves.ts';
 import type { SimulatedDiscord } from './simulated-discord.ts';
 import type { WorkerFleet, WorkerSlot } from './worker-fleet.ts';
@@ -12,6 +14,8 @@ export interface ChaosSubject {
   readonly workers: WorkerFleet;
   readonly discord: SimulatedDiscord | undefined;
   readonly awsFaults: AwsFaults | undefined;
+  readonly monitor: FleetMonitor;
+  readonly migrations: ShardMigrations;
   readonly moves: ShardMoves;
   readonly handovers: HandoverTimes;
   readonly coordinatorGaps: CoordinatorGaps;
@@ -22,12 +26,15 @@ const killAfterMs = 15_000;
 
 /** Lets chaos at the workers of a fleet, at their ways to AWS and, where Discord is simulated, at its connections. */
 export function chaosTargets(
-  { workers, discord, awsFaults, moves, handovers, coordinatorGaps }: ChaosSubject,
+  { workers, discord, awsFaults, monitor, migrations, moves, handovers, coordinatorGaps }: ChaosSubject,
   { clock, signal }: { clock: Clock; signal: AbortSignal },
 ): ChaosTargets {
   const pick = (drawn: number): WorkerSlot | undefined => {
     const running = workers.workers.filter((worker) => worker.state === 'running');
-    return running[drawn % running.length];
+    // One that holds nothing is missed by nobody.
+    const holding = running.filter((worker) => moves.heldBy(worker.workerId).length > 0);
+    const candidates = holding.length > 0 ? holding : running;
+    return candidates[drawn % candidates.length];
   };
   const restart = (worker: WorkerSlot): void => {
     // A fleet that is about to end wants no new worker.
@@ -70,6 +77,19 @@ export function chaosTargets(
       await worker.pause(forMs);
       coordinatorGaps.back(worker.workerId);
       return `${worker.workerId} stood still for ${(forMs / 1000).toFixed(1)} s`;
+    },
+    async moveShards({ count }) {
+      const { shards, workers: registered, shardCount } = monitor.status;
+      const able = registered
+        .filter((worker) => !worker.draining && !worker.fenced)
+        .toSorted((one, other) => one.shardIds.length - other.shardIds.length);
+      const [to, from] = [able[0], able.at(-1)];
+      if (shardCount === undefined || to === undefined || from === undefined || to === from) return undefined;
+      const moved: number[] = [];
+      for (const { shardId } of shards.filter(({ owner }) => owner === from.incarnation).slice(0, count)) {
+        if (await migrations.ask({ shardId, shardCount }, to.incarnation)) moved.push(shardId);
+      }
+      return moved.length === 0 ? undefined : `shards ${moved.join(', ')}: ${from.workerId} -> ${to.workerId}`;
     },
     requestReconnect: ({ shard }) => strike(shard, (shards, { simulator }) => simulator.faults.reconnect({ shards })),
     cutSocket: ({ shard }) => strike(shard, (shards, { simulator }) => simulator.faults.cut({ shards })),

@@ -19,3 +19,11 @@ export function durationMs(text: string): number {
   if (!(value > 0)) throw new InvalidArgumentError('It must be a duration above zero such as 20s, 5m or 1h.');
   return value;
 }
+
+/** For commander: a number of minutes above zero, up to a day; `0.5` is half a minute. */
+export function minutes(text: string): number {
+  const value = /^\d{1,4}(?:\.\d{1,3})?$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value > 0 && value <= 1440))
+    throw new InvalidArgumentError('It must be a number of minutes from 0.001 to 1440.');
+  return value;
+}

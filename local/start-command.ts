@@ -10,6 +10,7 @@ import { type LocalFleet, startFleet } from './fleet.ts';
 import { chaosTargets } from './fleet-chaos.ts';
 import type { FleetPhase, FleetSnapshot } from './fleet-snapshot.ts';
 import { LiveView } from './live-view.ts';
+import { ProgressLines } from './progress-lines.ts';
 import { isGood, type RunReport, renderReport } from './report.ts';
 import { StopSignals } from './stop-signals.ts';
 
@@ -28,6 +29,8 @@ export interface StartOptions {
   readonly chaosMix?: ChaosMix;
   /** Which DynamoDB. @default 'embedded' */
   readonly dynamodb?: 'embedded' | 'local';
+  /** A line every ten seconds instead of the live view. @default false */
+  readonly progress?: boolean;
   readonly port?: number;
   readonly data?: string;
 }
@@ -56,7 +59,7 @@ export async function start(options: StartOptions): Promise<number> {
   stopSignals.listen();
   // With --json the report alone goes to stdout.
   const output = options.json ? process.stderr : process.stdout;
-  const view = new LiveView(output);
+  const view = options.progress === true ? new ProgressLines(output) : new LiveView(output);
   let run: StartRun | undefined;
   let phase: FleetPhase = 'starting';
   const server = await ConsoleServer.start(options.port, () => run?.snapshot() ?? emptySnapshot(phase));
@@ -65,7 +68,7 @@ export async function start(options: StartOptions): Promise<number> {
     const logDirectory = makeLogDirectory(join(process.cwd(), '.baton', 'logs'));
     view.note(`Logs: ${relative(process.cwd(), logDirectory)}`);
     const fleet = await startFleet({
-      environment: process.env,
+      environment: environmentFor(options),
       shards: options.shards,
       workers: options.workers,
       dataDirectory: options.data,
@@ -93,11 +96,19 @@ export async function start(options: StartOptions): Promise<number> {
   }
 }
 
+type View = Pick<LiveView, 'update' | 'note'>;
+
+/** Harsh chaos is for the simulator alone: a bot's real sessions are no place for it. */
+function environmentFor({ chaosMix }: StartOptions): NodeJS.ProcessEnv {
+  const { DISCORD_TOKEN: _, ...withoutToken } = process.env;
+  return chaosMix === 'harsh' ? withoutToken : process.env;
+}
+
 /** One run from the first worker to the report. */
 class StartRun {
   readonly #options: StartOptions;
   readonly #fleet: LocalFleet;
-  readonly #view: LiveView;
+  readonly #view: View;
   readonly #signals: StopSignals;
   readonly #chaosSeed: number;
   readonly #chaosDone: ChaosDone[] = [];
@@ -105,7 +116,7 @@ class StartRun {
   #phase: FleetPhase = 'starting';
   #trafficStartedAtMs: number | undefined;
 
-  constructor(options: StartOptions, fleet: LocalFleet, view: LiveView, signals: StopSignals) {
+  constructor(options: StartOptions, fleet: LocalFleet, view: View, signals: StopSignals) {
     this.#options = options;
     this.#fleet = fleet;
     this.#view = view;

@@ -7,6 +7,11 @@ import { EmulatorProcess } from './emulator-process.ts';
 export interface EmbeddedCloudOptions {
   /** Where tables and queues are kept from one run to the next; memory when not given. */
   readonly dataDirectory?: string | undefined;
+  /**
+   * `local`: the vendor's DynamoDB Local, stricter than the embedded emulator; it needs Java 17, and npx fetches it.
+   * @default 'embedded'
+   */
+  readonly dynamodb?: 'embedded' | 'local';
   /** Stops the cloud when it aborts. */
   readonly signal?: AbortSignal | undefined;
   readonly logger?: Logger;
@@ -14,6 +19,8 @@ export interface EmbeddedCloudOptions {
 }
 
 const startWithinMs = 15_000;
+/** The first start downloads it. */
+const dynamodbLocalWithinMs = 180_000;
 
 const region = 'us-east-1';
 
@@ -66,8 +73,13 @@ export class EmbeddedCloud {
  * @throws {BatonError} `EMULATOR_FAILED` when an emulator does not start, e.g. because its data directory is in use.
  */
 export async function startEmbeddedCloud(options: EmbeddedCloudOptions = {}): Promise<EmbeddedCloud> {
-  const { dataDirectory, signal, logger = silentLogger, clock = systemClock } = options;
-  const start = async (name: string, program: string, folder: string): Promise<EmulatorProcess> => {
+  const { dataDirectory, dynamodb: whichDynamodb, signal, logger = silentLogger, clock = systemClock } = options;
+  const start = async (
+    name: string,
+    program: string,
+    folder: string,
+    withinMs = startWithinMs,
+  ): Promise<EmulatorProcess> => {
     const ownDirectory = dataDirectory === undefined ? undefined : join(dataDirectory, folder);
     if (ownDirectory !== undefined) await mkdir(ownDirectory, { recursive: true });
     return EmulatorProcess.start({
@@ -77,11 +89,13 @@ export async function startEmbeddedCloud(options: EmbeddedCloudOptions = {}): Pr
       environment: credentials,
       logger,
       clock,
-      startWithinMs,
+      startWithinMs: withinMs,
     });
   };
   const [dynamodb, sqs] = await Promise.allSettled([
-    start('DynamoDB emulator', './dynamodb-emulator.ts', 'dynamodb'),
+    whichDynamodb === 'local'
+      ? start('DynamoDB Local', './dynamodb-local-emulator.ts', 'dynamodb-local', dynamodbLocalWithinMs)
+      : start('DynamoDB emulator', './dynamodb-emulator.ts', 'dynamodb'),
     start('SQS emulator', './sqs-emulator.ts', 'sqs'),
   ]);
   if (dynamodb.status === 'rejected' || sqs.status === 'rejected') {

@@ -18,9 +18,11 @@ import {
  */
 const commands = {
   start: { module: 'local/cli.ts', leading: ['start'], development: false, npmOnly: true, graceMs: 3000 },
+  chaos: { module: 'local/cli.ts', leading: ['chaos'], development: false, npmOnly: true, graceMs: 3000 },
   baton: { module: 'local/cli.ts', leading: [], development: false, npmOnly: false, graceMs: 30_000 },
   test: { module: 'scripts/test.ts', leading: [], development: true, npmOnly: true, graceMs: 1000 },
   check: { module: 'scripts/check.ts', leading: [], development: true, npmOnly: true, graceMs: 1000 },
+  costs: { module: 'scripts/costs.ts', leading: [], development: true, npmOnly: true, graceMs: 1000 },
   synth: { module: 'infra/app.ts', leading: [], development: true, npmOnly: false, graceMs: 3000 },
   bench: { module: 'bench/run.ts', leading: [], development: true, npmOnly: true, graceMs: 3000 },
 };

@@ -65,6 +65,8 @@ describe('runChaos', () => {
     cutSocket: nothing,
     invalidateResumable: nothing,
     deadResumeUrl: nothing,
+    awsOutage: nothing,
+    moveShards: nothing,
   };
 
   test('does each thing at its time and reports what came of it, failures included', async () => {
