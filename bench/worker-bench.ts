@@ -5,6 +5,7 @@ import { type LocalFleet, startFleet } from '../local/fleet.ts';
 import { renderTable } from '../local/text-table.ts';
 import type { WorkerSlot } from '../local/worker-fleet.ts';
 import { systemClock } from '../shared/clock.ts';
+import { readWorkerConfig } from '../shared/config.ts';
 import { silentLogger } from '../shared/logger.ts';
 import { systemRandom } from '../shared/random.ts';
 import { saveResult } from './results.ts';
@@ -92,7 +93,7 @@ async function measure(fleet: LocalFleet, { rate, shards, duration }: WorkerBenc
     bench: 'worker',
     node: process.versions.node,
     cpu: `${cpus().length} x ${cpus()[0]?.model ?? 'unknown'}`,
-    compress: process.env['BATON_COMPRESS'] ?? 'default',
+    compress: readWorkerConfig({ ...process.env, DISCORD_TOKEN: 'simulated' }).compress,
     shards,
     eventsPerSecond: Math.round(events / (elapsedMs / 1000)),
     eventsPerCpuSecond: Math.round(events / (cpuMs / 1000)),
