@@ -10,6 +10,7 @@ export const programs = {
   worker: 'gateway-workers/container.ts',
   events: 'functions/events/handler.ts',
   interactions: 'functions/interactions/handler.ts',
+  rebalance: 'functions/rebalance/handler.ts',
 } as const;
 
 export type ProgramName = keyof typeof programs;

@@ -21,8 +21,8 @@ interface AwsRequest {
 export class IamGate implements AsyncDisposable {
   /** `action on resource` of every request that was refused, each once. */
   readonly refused = new Set<string>();
-  /** The same of what went through. */
-  readonly allowed = new Set<string>();
+  /** How often what went through. */
+  readonly allowed = new Map<string, number>();
   readonly #options: IamGateOptions;
   readonly #server: Server;
 
@@ -64,7 +64,9 @@ export class IamGate implements AsyncDisposable {
     const { action, resources } = awsRequest(target, body, this.#options.secret.arn);
     const forbidden = resources.filter((resource) => !this.#allows(action, resource));
     for (const resource of resources) {
-      (forbidden.includes(resource) ? this.refused : this.allowed).add(`${action} on ${resource}`);
+      const what = `${action} on ${resource}`;
+      if (forbidden.includes(resource)) this.refused.add(what);
+      else this.allowed.set(what, (this.allowed.get(what) ?? 0) + 1);
     }
     if (forbidden.length > 0) {
       outgoing.writeHead(400, { 'content-type': 'application/x-amz-json-1.0' });
