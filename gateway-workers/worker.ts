@@ -9,8 +9,9 @@ import { type BatonError, messageOf } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
 import type { Random } from '../shared/random.ts';
 import { parseShardKey, type ShardKey, shardKey } from '../shared/sharding.ts';
-import { waitAtMost } from '../shared/wait-at-most.ts';
+import { Backpressure } from './backpressure.ts';
 import { BudgetKeeper } from './budget-keeper.ts';
+import { ControlInbox } from './control-inbox.ts';
 import { Coordinator } from './coordinator.ts';
 import type { GatewayBot } from './gateway-bot.ts';
 import type { DialGateway } from './gateway/gateway-socket.ts';
@@ -60,11 +61,8 @@ export type LifeEnd = { readonly kind: 'drained' } | { readonly kind: 'fenced'; 
 
 /** Shards beyond this number get a further checkpoint item: an item stays far below DynamoDB's 400 KB. */
 const shardsPerChunk = 4000;
-/** What a worker reads of Discord and has not sent stays below this; then sockets are paused until half of it is gone. */
+/** What a worker has read of Discord and not sent stays near this at most. */
 const maxBufferedBytes = 64 * 1024 * 1024;
-/** A socket paused for longer is dropped and RESUMEd later. */
-const maxPausedMs = 20_000;
-const backpressureCheckMs = 100;
 /** A target of a handoff waits at HELLO this long for its grant. */
 const poisedForMs = 10_000;
 /** The owner waits this long for the target to say that it waits at HELLO, then keeps the shard. */
@@ -72,9 +70,6 @@ const offeredForMs = 5000;
 /** Of the stop timeout this much is kept for releasing what found no target. */
 const releaseReserveMs = 10_000;
 const reportEveryMs = 5000;
-const controlWaitMs = 5000;
-/** A word to another worker is waited for this long. */
-const controlPatienceMs = 1000;
 
 /**
  * One life of a worker: registers under a fresh incarnation, holds the shards it is given, takes part in looking after
@@ -95,8 +90,8 @@ export class WorkerLife {
   /** Targets that have said that they wait at HELLO, and for which epoch. */
   readonly #announced = new Map<ShardKey, { incarnation: Incarnation; epoch: number }>();
   readonly #announcementWaits = new Map<ShardKey, AbortController>();
-  readonly #controlQueues = new Map<Incarnation, string>();
   readonly #leaseBell: Bell;
+  readonly #inbox: ControlInbox;
   readonly #ending = new AbortController();
   readonly #tasks = new Set<Promise<void>>();
   #environment: ShardEnvironment | undefined;
@@ -104,7 +99,6 @@ export class WorkerLife {
   #record: WorkerRecord | undefined;
   #fencedBy: string | undefined;
   #isDraining = false;
-  #controlAnsweredMs: number | undefined;
   #usage = { cpuPercent: 0, memoryMb: 0 };
   #fatal: BatonError | undefined;
 
@@ -115,6 +109,8 @@ export class WorkerLife {
     this.incarnation = ports.random.uuid();
     this.#logger = ports.logger.child({ incarnation: this.incarnation });
     this.#leaseBell = new Bell(ports.clock);
+    const { control, store, clock } = ports;
+    this.#inbox = new ControlInbox({ control, store, clock, logger: this.#logger });
   }
 
   /** The first fatal error that Discord answered a shard with, such as a token that was reset. */
@@ -187,7 +183,7 @@ export class WorkerLife {
           clock,
           logger: this.#logger,
           onFenced: (by) => this.#onFenced(by),
-          controlQueueAnsweredMs: () => this.#controlAnsweredMs,
+          controlQueueAnsweredMs: () => this.#inbox.answeredMs,
         }),
       );
     }
@@ -229,9 +225,10 @@ export class WorkerLife {
     const { signal } = this.#ending;
     for (const chunk of this.#chunks) this.#track(chunk.run(signal));
     this.#track(this.#coordinator.run(signal));
-    this.#track(this.#readControlQueue(record.controlQueueUrl, signal));
+    this.#track(this.#inbox.run(record.controlQueueUrl, (message) => this.#obey(message), signal));
     this.#track(this.#watchLeases(signal));
-    this.#track(this.#watchBuffers(signal));
+    const shards = () => this.#held.values();
+    this.#track(new Backpressure({ shards, maxBytes: maxBufferedBytes, clock, logger: this.#logger }).run(signal));
     this.#track(this.#report(signal));
     const { askGatewayBot } = this.#ports;
     if (askGatewayBot === undefined) return;
@@ -410,7 +407,7 @@ export class WorkerLife {
   async #tellOwner(lease: Lease): Promise<void> {
     const { shard, epoch, owner } = lease;
     if (owner === undefined) return;
-    await this.#message(owner, { kind: 'poised', shard: shardKey(shard), epoch, incarnation: this.incarnation });
+    await this.#inbox.tell(owner, { kind: 'poised', shard: shardKey(shard), epoch, incarnation: this.incarnation });
   }
 
   // Handoff, owner's side
@@ -439,7 +436,7 @@ export class WorkerLife {
         { shard: shard.shard.shardId, to, tookMs: Math.round(clock.monotonicMs() - startedMs) },
         'shard.handoff',
       );
-      await this.#message(to, { kind: 'nudge', shards: [key] });
+      await this.#inbox.tell(to, { kind: 'nudge', shards: [key] });
     }
   }
 
@@ -451,7 +448,7 @@ export class WorkerLife {
       return announced?.incarnation === to && announced.epoch === epoch;
     };
     // The coordinator has told the target; this makes up for a message that got lost.
-    if (!isAnnounced()) await this.#message(to, { kind: 'nudge', shards: [key] });
+    if (!isAnnounced()) await this.#inbox.tell(to, { kind: 'nudge', shards: [key] });
     while (!isAnnounced() && clock.monotonicMs() < untilMs && !this.#ending.signal.aborted) {
       const wait = new AbortController();
       this.#announcementWaits.set(key, wait);
@@ -561,7 +558,7 @@ export class WorkerLife {
       const workers = among ?? (await store.listWorkers());
       const holder = workers.find(({ incarnation }) => incarnation === role?.holder);
       for (const worker of holder === undefined ? workers : [holder]) {
-        if (worker.incarnation !== this.incarnation) await this.#sendTo(worker.controlQueueUrl, { kind: 'tick' });
+        if (worker.incarnation !== this.incarnation) await this.#inbox.send(worker.controlQueueUrl, { kind: 'tick' });
       }
     } catch (error) {
       if (!(error instanceof StoreUnavailable)) throw error;
@@ -570,21 +567,6 @@ export class WorkerLife {
   }
 
   // Control queue
-
-  async #readControlQueue(url: string, signal: AbortSignal): Promise<void> {
-    const { control, clock } = this.#ports;
-    while (!signal.aborted) {
-      try {
-        const messages = await control.receive(url, { waitMs: controlWaitMs, signal });
-        this.#controlAnsweredMs = clock.monotonicMs();
-        for (const message of messages) await this.#obey(message);
-      } catch (error) {
-        if (signal.aborted) return;
-        this.#logger.warn({ error: messageOf(error) }, 'control_queue.unreadable');
-        await clock.sleep(1000, signal);
-      }
-    }
-  }
 
   async #obey(message: ControlMessage): Promise<void> {
     switch (message.kind) {
@@ -615,53 +597,7 @@ export class WorkerLife {
     }
   }
 
-  async #message(to: Incarnation, message: ControlMessage): Promise<void> {
-    try {
-      if (!this.#controlQueues.has(to)) {
-        for (const worker of await this.#ports.store.listWorkers()) {
-          this.#controlQueues.set(worker.incarnation, worker.controlQueueUrl);
-        }
-      }
-      const url = this.#controlQueues.get(to);
-      if (url !== undefined) await this.#sendTo(url, message);
-    } catch (error) {
-      if (!(error instanceof StoreUnavailable)) throw error;
-      this.#logger.warn({ to, message: message.kind, error: messageOf(error) }, 'control_queue.address_unknown');
-    }
-  }
-
-  async #sendTo(url: string, message: ControlMessage): Promise<void> {
-    // Whoever misses it reads its leases within a few seconds: a drain must not wait for a queue that does not answer.
-    const sending = this.#ports.control.send(url, message).catch((error: unknown) => {
-      this.#logger.warn({ queue: url, message: message.kind, error: messageOf(error) }, 'control_queue.not_sent');
-    });
-    await waitAtMost(controlPatienceMs, sending, this.#ports.clock);
-  }
-
-  // Backpressure and figures
-
-  /** Pauses all sockets while too much waits for SQS; a pause that lasts becomes a disconnect, and a RESUME later. */
-  async #watchBuffers(signal: AbortSignal): Promise<void> {
-    const { clock } = this.#ports;
-    let pausedSinceMs: number | undefined;
-    while (!signal.aborted) {
-      await clock.sleep(backpressureCheckMs, signal);
-      let bytes = 0;
-      for (const shard of this.#held.values()) bytes += shard.bufferedBytes;
-      if (pausedSinceMs === undefined && bytes > maxBufferedBytes) {
-        pausedSinceMs = clock.monotonicMs();
-        this.#logger.error({ bytes }, 'worker.reading_paused');
-        for (const shard of this.#held.values()) shard.pauseReading();
-      } else if (pausedSinceMs !== undefined && bytes < maxBufferedBytes / 2) {
-        pausedSinceMs = undefined;
-        this.#logger.info({ bytes }, 'worker.reading_resumed');
-        for (const shard of this.#held.values()) shard.resumeReading();
-      } else if (pausedSinceMs !== undefined && clock.monotonicMs() - pausedSinceMs > maxPausedMs) {
-        pausedSinceMs = clock.monotonicMs();
-        for (const shard of this.#held.values()) shard.reconnect('paused for too long');
-      }
-    }
-  }
+  // Figures
 
   async #report(signal: AbortSignal): Promise<void> {
     const { store, clock } = this.#ports;

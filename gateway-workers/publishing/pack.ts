@@ -22,6 +22,8 @@ export interface PackedFrames {
   readonly encoding: EnvelopeEncoding;
   readonly types: Readonly<Record<string, number>>;
   readonly replayed: boolean;
+  /** Of the frames themselves. */
+  readonly plainBytes: number;
 }
 
 /** Room kept for the JSON header, names and types of the message. */
@@ -64,7 +66,9 @@ export function packAll(frames: readonly KeptFrame[], encoding: EnvelopeEncoding
 function pack(frames: readonly KeptFrame[], encoding: EnvelopeEncoding): PackedFrames {
   const types: Record<string, number> = {};
   let replayed = false;
+  let plainBytes = 0;
   for (const frame of frames) {
+    plainBytes += frame.bytes.length;
     types[frame.type] = (types[frame.type] ?? 0) + 1;
     if (frame.replayed) replayed = true;
   }
@@ -72,5 +76,5 @@ function pack(frames: readonly KeptFrame[], encoding: EnvelopeEncoding): PackedF
     frames.map((frame) => frame.bytes),
     encoding,
   );
-  return { frames, payload, encoding, types, replayed };
+  return { frames, payload, encoding, types, replayed, plainBytes };
 }

@@ -84,8 +84,9 @@ export class SessionStream {
     return this.#pending.length + this.#rebuilt.length + (this.#doubt?.packed?.frames.length ?? 0);
   }
 
+  /** Bytes of the frames that were read and are not known to be in SQS. */
   get bufferedBytes(): number {
-    return this.#pendingBytes;
+    return this.#pendingBytes + (this.#doubt?.packed?.plainBytes ?? 0);
   }
 
   /**
