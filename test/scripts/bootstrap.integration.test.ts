@@ -179,7 +179,7 @@ describe('on a suitable Node', () => {
     expect(thrown.said.stderr).toMatch(/\nthe command failed\n$/);
     const unknown = run(thisNode, ['nonsense']);
     expect(await unknown.ended).toEqual({ code: 2, signal: null });
-    expect(unknown.said.stderr).toMatch(/^unknown command "nonsense": it must be one of start, baton, test, .*\n$/);
+    expect(unknown.said.stderr).toMatch(/^unknown command "nonsense": it must be one of .*\n$/);
     expect(await run(thisNode, ['baton', 'leave-open']).ended).toEqual({ code: 0, signal: null });
   });
 });
