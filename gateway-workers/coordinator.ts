@@ -2,11 +2,11 @@ import { Bell } from '../shared/bell.ts';
 import type { Clock } from '../shared/clock.ts';
 import type { ControlPlane } from '../shared/control-queue.ts';
 import { FleetCare } from '../shared/coordination/fleet-care.ts';
-import { isDead, type LivenessRules, type Observation, observe } from '../shared/coordination/liveness.ts';
+import { deadAtMs, isDead, type LivenessRules, type Observation, observe } from '../shared/coordination/liveness.ts';
 import { LivenessWatch } from '../shared/coordination/liveness-watch.ts';
 import type { CoordinatorRole, FleetState, Incarnation, Lease, WorkerRecord } from '../shared/coordination/model.ts';
 import { type CoordinationStore, StoreUnavailable } from '../shared/coordination/store.ts';
-import { decideRole, roleCounter, successionOrder } from '../shared/coordination/succession.ts';
+import { decideRole, heirs, roleCounter, successionOrder } from '../shared/coordination/succession.ts';
 import { messageOf } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
 
@@ -70,7 +70,7 @@ export class Coordinator {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { logger, rules } = this.#options;
+    const { logger } = this.#options;
     while (!signal.aborted) {
       try {
         await this.#tick(signal);
@@ -79,11 +79,19 @@ export class Coordinator {
         this.#forgetObservations();
         logger.warn({ error: messageOf(error) }, 'coordinator.store_unreachable');
       }
-      await this.#bell.wait(
-        this.#care.isSettling ? settlingTickMs : Math.min(longestTickMs, rules.heartbeatMs),
-        signal,
-      );
+      await this.#bell.wait(this.#untilNextTickMs(), signal);
     }
+  }
+
+  /** The next tick comes early when by then a counter will have stood still for long enough: every part of a second counts. */
+  #untilNextTickMs(): number {
+    const { clock, rules } = this.#options;
+    if (this.#care.isSettling) return settlingTickMs;
+    const regularMs = Math.min(longestTickMs, rules.heartbeatMs);
+    const roleDeadAtMs = this.#roleObservation ? deadAtMs(this.#roleObservation, rules) : Number.POSITIVE_INFINITY;
+    const inMs = Math.ceil(Math.min(this.#watch.nextDeathAtMs, roleDeadAtMs) - clock.monotonicMs());
+    // What is overdue waits for more reads, not for time.
+    return inMs > 0 ? Math.min(regularMs, inMs) : regularMs;
   }
 
   async #tick(signal: AbortSignal): Promise<void> {
@@ -97,7 +105,6 @@ export class Coordinator {
     }
     await this.#watchRole();
     const order = successionOrder(workers, this.#care.gone);
-    const rank = order.findIndex((worker) => worker.incarnation === me);
     const decision = decideRole({
       me,
       role: this.#role,
@@ -124,6 +131,8 @@ export class Coordinator {
       case 'wait':
         break;
     }
+    const rank = heirs(order, this.#role?.holder).findIndex((worker) => worker.incarnation === me);
+    // Its two heirs watch with the coordinator: whoever takes the role knows at once who else is dead.
     if (this.hasRole || rank === 0 || rank === 1) await this.#care.lookAfter(workers, this.hasRole, signal);
   }
 

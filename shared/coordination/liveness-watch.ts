@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts';
-import { isDead, type LivenessRules, type Observation, observe } from './liveness.ts';
+import { deadAtMs, isDead, type LivenessRules, type Observation, observe } from './liveness.ts';
 import type { Incarnation, WorkerRecord } from './model.ts';
 import type { CoordinationStore } from './store.ts';
 
@@ -54,6 +54,14 @@ export class LivenessWatch {
       if (hasMoved && lastReadMs - sinceMs <= 2 * this.rules.heartbeatMs) alive.add(incarnation);
     }
     return alive;
+  }
+
+  /** When the next worker will be dead unless its counter moves; infinity when none is watched. */
+  get nextDeathAtMs(): number {
+    return Math.min(
+      Number.POSITIVE_INFINITY,
+      ...[...this.#observations.values()].map((observation) => deadAtMs(observation, this.rules)),
+    );
   }
 
   forget(incarnation: Incarnation): void {

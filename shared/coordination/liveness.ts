@@ -47,3 +47,8 @@ export function isDead(observation: Observation, rules: LivenessRules): boolean 
     observation.lastReadMs - observation.sinceMs >= rules.heartbeatMs * rules.missedHeartbeats
   );
 }
+
+/** When {@link isDead} may come true for an observation that goes on as it is: worth a look at that very time. */
+export function deadAtMs({ sinceMs }: Observation, { heartbeatMs, missedHeartbeats }: LivenessRules): number {
+  return sinceMs + heartbeatMs * missedHeartbeats;
+}

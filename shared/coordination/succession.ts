@@ -13,6 +13,11 @@ export function successionOrder(workers: readonly WorkerRecord[], dead: Readonly
     );
 }
 
+/** Who may follow `holder`, in order. A holder that is dead keeps nobody waiting for its turn. */
+export function heirs(order: readonly WorkerRecord[], holder: Incarnation | undefined): WorkerRecord[] {
+  return order.filter(({ incarnation }) => incarnation !== holder);
+}
+
 /** The role's liveness counter: it moves with every write of its holder, and with every change of holder. */
 export function roleCounter({ term, counter }: CoordinatorRole): number {
   return term * 1e9 + counter;
@@ -37,13 +42,12 @@ export type RoleDecision =
 
 /**
  * What this worker should do about the coordinator's role. The holder keeps it unless it drains, or unless the
- * original coordinator is back and alive: that one gets it at the end of a tick. A vacant role is for the first in order, and
- * {@link successionStepMs} later for the next; the conditional write decides.
+ * original coordinator is back and alive: that one gets it at the end of a tick. A vacant role is for the first of the
+ * {@link heirs}, and {@link successionStepMs} later for the next; the conditional write decides.
  */
 export function decideRole({ me, role, order, vacantForMs, seenAlive }: RoleView): RoleDecision {
-  const rank = order.findIndex((worker) => worker.incarnation === me);
   if (role?.holder === me) {
-    if (rank === -1)
+    if (!order.some(({ incarnation }) => incarnation === me))
       return { kind: 'yield', to: order.find(({ incarnation }) => seenAlive.has(incarnation))?.incarnation };
     const original = order.find(
       ({ originalCoordinator, incarnation }) =>
@@ -53,6 +57,7 @@ export function decideRole({ me, role, order, vacantForMs, seenAlive }: RoleView
       ? { kind: 'hold' }
       : { kind: 'yield', to: original.incarnation };
   }
+  const rank = heirs(order, role?.holder).findIndex(({ incarnation }) => incarnation === me);
   if (rank === -1 || vacantForMs === undefined || vacantForMs < rank * successionStepMs) return { kind: 'wait' };
   return { kind: 'take' };
 }

@@ -72,3 +72,11 @@ test.each([
   const vacant = { term: 3, counter: 0 };
   expect(decideRole({ me, role: vacant, order, vacantForMs, seenAlive: nobody })).toEqual({ kind });
 });
+
+test('the place in the line is counted without the holder that is dead: its heir does not wait for it', () => {
+  const order = [worker('b', 1), worker('first', 2), worker('second', 3)];
+  const view = { role, order, vacantForMs: 0, seenAlive: nobody };
+  expect(decideRole({ ...view, me: 'first' })).toEqual({ kind: 'take' });
+  expect(decideRole({ ...view, me: 'second' })).toEqual({ kind: 'wait' });
+  expect(decideRole({ ...view, me: 'second', vacantForMs: successionStepMs })).toEqual({ kind: 'take' });
+});
