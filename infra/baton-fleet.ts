@@ -17,6 +17,7 @@ import { checkFleetSettings } from './fleet-settings.ts';
 import { FleetTable } from './fleet-table.ts';
 import { InteractionsFunction } from './interactions-function.ts';
 import { LogMetrics } from './log-metrics.ts';
+import { RebalanceFunction } from './rebalance-function.ts';
 import { SavedQueries } from './saved-queries.ts';
 import { type WorkerCapacity, WorkerService } from './worker-service.ts';
 
@@ -62,14 +63,21 @@ export class BatonFleet extends Construct {
   readonly workers: WorkerService;
   readonly eventsFunction: EventsFunction;
   readonly interactionsFunction: InteractionsFunction;
+  readonly rebalanceFunction: RebalanceFunction;
   readonly alarms: FleetAlarms;
   readonly dashboard: FleetDashboard;
 
   constructor(scope: Construct, id: string, props: BatonFleetProps) {
     super(scope, id);
     checkFleetSettings(props);
-    const { fleet, removalPolicy = RemovalPolicy.RETAIN, logRetention = RetentionDays.ONE_MONTH } = props;
+    const {
+      fleet,
+      removalPolicy = RemovalPolicy.RETAIN,
+      logRetention = RetentionDays.ONE_MONTH,
+      logLevel = 'info',
+    } = props;
     const logs = { logRetention, logRemovalPolicy: removalPolicy };
+    const functions = { ...logs, logLevel };
     const kept = { encryptionKey: props.tableEncryptionKey, removalPolicy };
     this.coordination = new FleetTable(this, 'Coordination', { tableName: `${fleet}-coordination`, ...kept });
     this.directory = new FleetTable(this, 'Directory', { tableName: `${fleet}-directory`, ...kept });
@@ -83,7 +91,7 @@ export class BatonFleet extends Construct {
     const environment = {
       BATON_FLEET: fleet,
       BATON_DIRECTORY_TABLE: this.directory.table.tableName,
-      BATON_LOG_LEVEL: props.logLevel ?? 'info',
+      BATON_LOG_LEVEL: logLevel,
     };
     this.workers = new WorkerService(this, 'Workers', {
       fleet,
@@ -115,7 +123,7 @@ export class BatonFleet extends Construct {
         BATON_EVENTS_DLQ: this.events.deadLetters.queueUrl,
         BATON_CONSUMER_GUARD: props.consumerGuard === true ? 'on' : 'off',
       },
-      ...logs,
+      ...functions,
     });
     this.interactionsFunction = new InteractionsFunction(this, 'InteractionsFunction', {
       functionName: `${fleet}-interactions`,
@@ -124,7 +132,20 @@ export class BatonFleet extends Construct {
       secret: this.secret,
       environment,
       reservedConcurrency: props.interactionsReservedConcurrency,
-      ...logs,
+      ...functions,
+    });
+
+    this.rebalanceFunction = new RebalanceFunction(this, 'RebalanceFunction', {
+      functionName: `${fleet}-rebalance`,
+      fleet,
+      coordination: this.coordination,
+      workers: this.workers,
+      minWorkers: props.capacity.minWorkers,
+      maxWorkers: props.capacity.maxWorkers,
+      paused: props.paused ?? false,
+      // It judges who lives by the workers' own rules.
+      environment: { ...livenessOf(props.workerEnvironment), BATON_FLEET: fleet, BATON_LOG_LEVEL: logLevel },
+      ...functions,
     });
 
     const eventsLogs = this.eventsFunction.logGroup;
@@ -136,6 +157,7 @@ export class BatonFleet extends Construct {
         EventsDeadLettered: eventsLogs,
         InteractionsExpired: interactionsLogs,
         InteractionsFailed: interactionsLogs,
+        CoordinatorMissing: this.rebalanceFunction.logGroup,
       },
     });
     this.alarms = new FleetAlarms(this, 'Alarms', {
@@ -157,7 +179,7 @@ export class BatonFleet extends Construct {
     new SavedQueries(this, 'Queries', {
       fleet,
       workerLogs: this.workers.logGroup,
-      functionLogs: [eventsLogs, interactionsLogs],
+      functionLogs: [eventsLogs, interactionsLogs, this.rebalanceFunction.logGroup],
     });
   }
 
@@ -191,4 +213,10 @@ export class BatonFleet extends Construct {
     vpc.addGatewayEndpoint('S3', { service: GatewayVpcEndpointAwsService.S3 });
     return vpc;
   }
+}
+
+function livenessOf(workerEnvironment: Readonly<Record<string, string>> = {}): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(workerEnvironment).filter(([name]) => /^BATON_(HEARTBEAT_MS|MISSED_HEARTBEATS)$/.test(name)),
+  );
 }

@@ -73,6 +73,12 @@ export class FleetAlarms extends Construct {
       threshold: 2,
     });
     this.#add(
+      'coordinator-missing',
+      'No worker looked after the fleet for a whole minute',
+      this.#count('CoordinatorMissing'),
+      once,
+    );
+    this.#add(
       'worker-cpu',
       'A worker is out of CPU',
       workers.service.metricCpuUtilization({ statistic: Stats.MAXIMUM, period: fiveMinutes }),

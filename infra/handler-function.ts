@@ -1,9 +1,18 @@
 import { dirname, join } from 'node:path';
 import { AssetHashType, DockerImage, type Duration, type RemovalPolicy } from 'aws-cdk-lib';
 import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
-import { Architecture, Code, Function as LambdaFunction, Runtime } from 'aws-cdk-lib/aws-lambda';
+import {
+  ApplicationLogLevel,
+  Architecture,
+  Code,
+  Function as LambdaFunction,
+  LoggingFormat,
+  Runtime,
+  SystemLogLevel,
+} from 'aws-cdk-lib/aws-lambda';
 import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
+import type { LogLevel } from '../shared/config.ts';
 import { bundleProgram, type ProgramName, programs, repositoryRoot } from './bundle.ts';
 
 export interface HandlerFunctionProps {
@@ -14,11 +23,25 @@ export interface HandlerFunctionProps {
   readonly timeout: Duration;
   readonly logRetention: RetentionDays;
   readonly logRemovalPolicy: RemovalPolicy;
+  readonly logLevel: LogLevel;
+  /** Whether Lambda logs the start and end of each invocation; many invocations make that dear. @default false */
+  readonly logsInvocations?: boolean | undefined;
   /** @default 512, about 0.3 of a vCPU */
   readonly memoryMb?: number | undefined;
   /** Invocations at once that are kept for this function, and its limit. @default none are kept, and there is no limit */
   readonly reservedConcurrency?: number | undefined;
 }
+
+/** Lambda drops lines below its own level, so it must be that of the program. */
+const applicationLogLevels: Readonly<Record<LogLevel, ApplicationLogLevel>> = {
+  fatal: ApplicationLogLevel.FATAL,
+  error: ApplicationLogLevel.ERROR,
+  warn: ApplicationLogLevel.WARN,
+  info: ApplicationLogLevel.INFO,
+  debug: ApplicationLogLevel.DEBUG,
+  trace: ApplicationLogLevel.TRACE,
+  silent: ApplicationLogLevel.FATAL,
+};
 
 /** A Lambda function of this repository: one bundled file on arm64, its own log group and a role that starts empty. */
 export class HandlerFunction extends Construct {
@@ -43,6 +66,9 @@ export class HandlerFunction extends Construct {
       description,
       role,
       logGroup: this.logGroup,
+      loggingFormat: LoggingFormat.JSON,
+      applicationLogLevelV2: applicationLogLevels[props.logLevel],
+      systemLogLevelV2: props.logsInvocations === true ? SystemLogLevel.INFO : SystemLogLevel.WARN,
       runtime: Runtime.NODEJS_24_X,
       architecture: Architecture.ARM_64,
       code: bundledCode(program),

@@ -23,6 +23,7 @@ export class InteractionsFunction extends HandlerFunction {
       ...rest,
       environment: { ...rest.environment, DISCORD_SECRET: secret.secret.secretArn },
       program: 'interactions',
+      logsInvocations: true,
       description: 'Answers interactions of the interactions queue',
       timeout: Duration.seconds(functionTimeoutSeconds.interactions),
     });

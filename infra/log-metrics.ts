@@ -24,8 +24,9 @@ export const workerLogMetrics = {
   WorkersStarted: 'worker.registered',
 } as const;
 
-/** The same of the functions that run handlers; their lines carry the event in `message`. */
+/** The same of functions; their lines carry the event in `message`. */
 export const functionLogMetrics = {
+  CoordinatorMissing: 'fleet.no_coordinator',
   EventsDeadLettered: 'events.event_dead_lettered',
   InteractionsExpired: 'interactions.expired',
   InteractionsFailed: 'interactions.handler_failed',
@@ -40,7 +41,7 @@ export type FunctionLogMetric = keyof typeof functionLogMetrics;
 export interface LogMetricsProps {
   readonly fleet: string;
   readonly workerLogs: ILogGroup;
-  /** Log groups of the functions that run handlers. */
+  /** Log group of the function that says it. */
   readonly functionLogs: Readonly<Record<FunctionLogMetric, ILogGroup>>;
 }
 

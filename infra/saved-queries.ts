@@ -73,8 +73,17 @@ const functionQueries: readonly SavedQuery[] = [
   {
     name: 'slow-invocations',
     lines: [
-      'filter @type = "REPORT"',
-      'stats max(@duration), pct(@duration, 99), avg(@duration), max(@initDuration), count() by bin(5m)',
+      'filter type = "platform.report"',
+      'stats max(record.metrics.durationMs), pct(record.metrics.durationMs, 99), max(record.metrics.initDurationMs), count() by bin(5m), @log',
+    ],
+  },
+  {
+    name: 'rebalancing',
+    lines: [
+      'filter message like /^(rebalance|fleet)\\./',
+      'fields @timestamp, message, moves, skipped, held, workerCount, to',
+      'sort @timestamp desc',
+      'limit 200',
     ],
   },
 ];

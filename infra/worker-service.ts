@@ -25,9 +25,6 @@ import type { FleetTable } from './fleet-table.ts';
 /** Fargate's maximum: workers use it to hand their shards over. */
 const stopTimeout = Duration.seconds(120);
 
-/** CPU at which another worker is worth its price; shards are spread again over all of them. */
-const targetCpuPercent = 60;
-
 /** Open inside the task only: its security group lets nothing in. */
 const healthPort = 8080;
 const healthProbe = `fetch('http://127.0.0.1:${healthPort}/healthz').then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))`;
@@ -69,7 +66,7 @@ export class WorkerService extends Construct {
 
   constructor(scope: Construct, id: string, props: WorkerServiceProps) {
     super(scope, id);
-    const { fleet, vpc, capacity, paused } = props;
+    const { fleet, vpc, capacity } = props;
     this.cluster = new Cluster(this, 'Cluster', {
       vpc,
       clusterName: fleet,
@@ -109,15 +106,6 @@ export class WorkerService extends Construct {
       },
     );
     this.service = this.#addService(props);
-    const scaling = this.service.autoScaleTaskCount({
-      minCapacity: paused ? 0 : capacity.minWorkers,
-      maxCapacity: paused ? 0 : capacity.maxWorkers,
-    });
-    scaling.scaleOnCpuUtilization('Cpu', {
-      targetUtilizationPercent: targetCpuPercent,
-      scaleInCooldown: Duration.minutes(15),
-      scaleOutCooldown: Duration.minutes(2),
-    });
   }
 
   #addContainer({ capacity, environment, secret }: WorkerServiceProps): ContainerDefinition {
@@ -162,7 +150,7 @@ export class WorkerService extends Construct {
       securityGroups: [securityGroup],
       // Without a NAT gateway this is the way out; there is no way in.
       assignPublicIp: true,
-      // Otherwise the count is for scaling to decide: one in the template would undo its work at every deployment.
+      // Otherwise rebalancing sets the count: one in the template would undo its work at every deployment.
       ...(paused && { desiredCount: 0 }),
       // All old workers live until the new ones have taken their shards.
       minHealthyPercent: 100,

@@ -70,7 +70,7 @@ const heartbeatSeconds = 3;
 const reportSeconds = 5;
 /** Bytes of items in the coordination table, as `dynamodb-store-items.ts` writes them. */
 const itemBytes = { checkpoint: 200, checkpointPerShard: 32, reportPerShard: 130, lease: 250, workerRecord: 350 };
-const alarmCount = 23;
+const alarmCount = 24;
 /** Custom metrics that occur in a normal month; the others cost nothing while they are silent. */
 const usualMetricCount = 6;
 /** Bytes that a worker and an invocation log. */

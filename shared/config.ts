@@ -222,6 +222,11 @@ export interface FunctionsConfig extends FleetConfig, DiscordConfig {
 export function readFunctionsConfig(env: Environment): FunctionsConfig {
   const read = new EnvironmentReader(env);
   const fleet = readFleet(read);
+  const lingerMs = read.withDefault('BATON_LINGER_MS', wholeNumber(10, 5000), Math.min(250, heartbeatMs / 2));
+  read.require(
+    lingerMs * 2 <= heartbeatMs,
+    `BATON_LINGER_MS=${lingerMs} must be at most half of BATON_HEARTBEAT_MS=${heartbeatMs}: a flush cycle is also the heartbeat`,
+  );
   return read.finish({
     ...fleet,
     token: read.secret('DISCORD_TOKEN', tokenVariable),
@@ -241,6 +246,16 @@ export interface RebalanceConfig extends FleetConfig {
   readonly heartbeatMs: number;
   readonly missedHeartbeats: number;
   readonly logLevel: LogLevel;
+  /** `undefined`: the number of workers is somebody else's to decide. */
+  readonly service: ServiceConfig | undefined;
+}
+
+/** The ECS service of the workers, and how many there may be. */
+export interface ServiceConfig {
+  readonly cluster: string;
+  readonly service: string;
+  readonly minWorkers: number;
+  readonly maxWorkers: number;
 }
 
 /** @throws {BatonError} `CONFIG_INVALID`, naming every bad variable at once. */
@@ -250,7 +265,25 @@ export function readRebalanceConfig(env: Environment): RebalanceConfig {
     ...readFleet(read),
     ...readLiveness(read),
     logLevel: read.withDefault('BATON_LOG_LEVEL', oneOf(logLevels), 'info'),
+    service: readService(read),
   });
+}
+
+function readService(read: EnvironmentReader): ServiceConfig | undefined {
+  const name = pattern(/^[\w-]{1,255}$/, '1 to 255 letters, digits, _ or -');
+  const cluster = read.optional('BATON_ECS_CLUSTER', name);
+  const service = read.optional('BATON_ECS_SERVICE', name);
+  const minWorkers = read.withDefault('BATON_MIN_WORKERS', wholeNumber(1, 5000), 1);
+  const maxWorkers = read.withDefault('BATON_MAX_WORKERS', wholeNumber(1, 5000), 5000);
+  read.require(
+    minWorkers <= maxWorkers,
+    `BATON_MIN_WORKERS=${minWorkers} must be at most BATON_MAX_WORKERS=${maxWorkers}`,
+  );
+  read.require(
+    (cluster === undefined) === (service === undefined),
+    'BATON_ECS_CLUSTER and BATON_ECS_SERVICE must be set together',
+  );
+  return cluster === undefined || service === undefined ? undefined : { cluster, service, minWorkers, maxWorkers };
 }
 
 function readLiveness(read: EnvironmentReader): { heartbeatMs: number; missedHeartbeats: number } {
@@ -283,7 +316,7 @@ export function readWorkerConfig(env: Environment): WorkerConfig {
     originalCoordinator: read.withDefault('BATON_ORIGINAL_COORDINATOR', flag, false),
     ...liveness,
     eventTypes: read.optional('BATON_EVENT_TYPES', eventTypes),
-    lingerMs: read.withDefault('BATON_LINGER_MS', wholeNumber(10, 5000), 250),
+    lingerMs,
     envelopeEncoding: read.withDefault('BATON_ENVELOPE_ENCODING', oneOf(envelopeEncodings), bestEnvelopeEncoding),
     compress: read.withDefault('BATON_COMPRESS', oneOf(gatewayCompressions), bestGatewayCompression),
     stopTimeoutMs: read.withDefault('BATON_STOP_TIMEOUT_MS', wholeNumber(1000, 120_000), 30_000),

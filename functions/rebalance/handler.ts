@@ -1,3 +1,4 @@
+import { ECSClient } from '@aws-sdk/client-ecs';
 import { createDynamoDBDocumentClient, createSqsClient } from '../../shared/aws-clients.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { readRebalanceConfig } from '../../shared/config.ts';
@@ -5,6 +6,7 @@ import { DynamoDbStore } from '../../shared/coordination/dynamodb-store.ts';
 import { systemRandom } from '../../shared/random.ts';
 import { SqsControlPlane } from '../../shared/sqs-control-queue.ts';
 import { createLambdaLogger } from '../kit/lambda-logger.ts';
+import { EcsDesiredCount } from './ecs-desired-count.ts';
 import { createRebalanceHandler } from './rebalance-handler.ts';
 
 const config = readRebalanceConfig(process.env);
@@ -17,7 +19,16 @@ export const handler = createRebalanceHandler({
   // Nothing is received here, so no client with the time for it is needed.
   control: new SqsControlPlane({ fleet: config.fleet, client: sqs, pollingClient: sqs, logger }),
   rules: config,
+  ...(config.service && { desiredCount: new EcsDesiredCount(createEcsClient(), config.service, logger) }),
   clock: systemClock,
   random: systemRandom,
   logger,
 });
+
+/** Two attempts at most, so that ECS cannot use up the time of a round. */
+function createEcsClient(): ECSClient {
+  return new ECSClient({
+    maxAttempts: 2,
+    requestHandler: { connectionTimeout: 1000, requestTimeout: 5000, throwOnRequestTimeout: true },
+  });
+}

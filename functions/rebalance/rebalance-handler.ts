@@ -25,9 +25,13 @@ export function createRebalanceHandler(
     if (!request.success) {
       throw new BatonError('COMMAND_REFUSED', 'rebalance takes {} or {"dryRun": true}; nothing was done');
     }
-    const { store } = deps;
+    const { store, desiredCount } = deps;
     const [fleet, stored] = await Promise.all([store.readFleet(), store.readRebalanceState()]);
-    if (fleet === undefined) return { kind: 'noFleet' };
+    if (fleet === undefined) {
+      // Nothing is known of it but the smallest number of workers.
+      if (!request.data.dryRun) await desiredCount?.advise({ kind: 'keep' });
+      return { kind: 'noFleet' };
+    }
     const round = new RebalanceRound(deps, fleet, stored);
     return round.run({ dryRun: request.data.dryRun, withinMs: context.getRemainingTimeInMillis(), signal });
   };

@@ -105,7 +105,7 @@ export class RebalanceRound {
     const { logger } = this.#deps;
     const { dryRun, signal } = options;
     const seen = await this.#observe(options);
-    if (seen === 'superseded') return { kind: 'superseded' };
+    if (seen === 'superseded') return this.#superseded();
     if (seen === 'unknown') {
       if (!signal.aborted) logger.warn({}, 'rebalance.unclear_whether_coordinator_lives');
       return { kind: 'unclear' };
@@ -153,6 +153,7 @@ export class RebalanceRound {
     // Fencing without an heir would only take sessions from workers that may merely be cut off from the table.
     if (!this.#presentWorkers().some((worker) => worker.assignable)) {
       logger.error({ workers: workers.map(({ workerId }) => workerId) }, 'fleet.no_living_worker');
+      await this.#deps.desiredCount?.advise({ kind: 'keep' });
       return { kind: 'deserted' };
     }
     logger.error({ workers: workers.length }, 'fleet.no_coordinator');
@@ -180,7 +181,7 @@ export class RebalanceRound {
       .map(({ maxShards }) => maxShards);
     const workerCount = adviseWorkerCount({ capacities, shardCount, plan });
     // Stored first: should the writes below be cut short, the shards concerned wait for their cooldown all the same.
-    if (!dryRun && !(await this.#store(plan.state))) return { kind: 'superseded' };
+    if (!dryRun && !(await this.#store(plan.state))) return this.#superseded();
     const refused = dryRun ? undefined : await this.#carryOut(plan, workers, signal);
     if (!dryRun) await desiredCount?.advise(workerCount);
 
@@ -218,6 +219,11 @@ export class RebalanceRound {
     }));
     const changed = new Set((await this.#care.carryOut(wishes, workers, signal)).map(({ shard }) => shardKey(shard)));
     return plan.moves.map(({ shard }) => shardKey(shard)).filter((key) => !changed.has(key));
+  }
+
+  #superseded(): RebalanceResult {
+    this.#deps.logger.info({}, 'rebalance.superseded');
+    return { kind: 'superseded' };
   }
 
   #presentWorkers(): WorkerRecord[] {

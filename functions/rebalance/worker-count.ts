@@ -15,7 +15,7 @@ export type WorkerCountAdvice =
 
 /** The number of workers that should run: in AWS the desired count of their service. */
 export interface DesiredCount {
-  /** Called in every round that is no dry run, also with `keep`. */
+  /** Called in every round that is no dry run and finds out who lives, also with `keep`: there may be too few for any advice. */
   advise(advice: WorkerCountAdvice): Promise<void>;
 }
 

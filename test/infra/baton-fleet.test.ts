@@ -176,6 +176,29 @@ describe('functions', () => {
     });
   });
 
+  test("rebalance runs every minute, knows the bounds of the service and the workers' rules", () => {
+    template.hasResourceProperties('AWS::Events::Rule', { ScheduleExpression: 'rate(1 minute)', State: 'ENABLED' });
+    const { template: slower } = synthesizeFleet({ workerEnvironment: { BATON_HEARTBEAT_MS: '5000' } });
+    slower.hasResourceProperties('AWS::Lambda::Function', {
+      FunctionName: 'baton-rebalance',
+      Environment: {
+        Variables: Match.objectLike({
+          BATON_MIN_WORKERS: '2',
+          BATON_MAX_WORKERS: '20',
+          BATON_ECS_CLUSTER: ref(fleet.workers.cluster),
+          BATON_HEARTBEAT_MS: '5000',
+        }),
+      },
+    });
+  });
+
+  test('of events do not pay for a log of every invocation', () => {
+    template.hasResourceProperties('AWS::Lambda::Function', {
+      FunctionName: 'baton-events',
+      LoggingConfig: { LogFormat: 'JSON', ApplicationLogLevel: 'INFO', SystemLogLevel: 'WARN' },
+    });
+  });
+
   test('write to log groups of their own, which are not kept for ever', () => {
     for (const { Properties } of Object.values(template.findResources('AWS::Logs::LogGroup'))) {
       expect(Properties.RetentionInDays).toBe(30);

@@ -43,5 +43,5 @@ test('further variables reach the workers', () => {
 test('a paused fleet has everything but running workers', () => {
   const { template } = synthesizeFleet({ paused: true });
   template.hasResourceProperties('AWS::ECS::Service', { DesiredCount: 0 });
-  template.hasResourceProperties('AWS::ApplicationAutoScaling::ScalableTarget', { MinCapacity: 0, MaxCapacity: 0 });
+  template.hasResourceProperties('AWS::Events::Rule', { State: 'DISABLED' });
 });

@@ -22,6 +22,8 @@ const actionsOfCommand: Readonly<Record<string, readonly string[]>> = {
   ReceiveMessageCommand: ['sqs:ReceiveMessage'],
   SendMessageBatchCommand: ['sqs:SendMessage'],
   SendMessageCommand: ['sqs:SendMessage'],
+  DescribeServicesCommand: ['ecs:DescribeServices'],
+  UpdateServiceCommand: ['ecs:UpdateService'],
   GetSecretValueCommand: ['secretsmanager:GetSecretValue'],
   // Asked for queues that are given by name; the stack gives URLs, and a test holds it to that.
   GetQueueUrlCommand: [],

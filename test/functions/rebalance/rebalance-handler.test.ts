@@ -265,7 +265,11 @@ describe('without a coordinator', () => {
     await fleet.start(a, [0]);
     await fleet.start(b, [1], { assignable: false });
     fleet.stop(a);
-    expect(await fleet.invoke()).toEqual({ kind: 'deserted' });
+    const heard: WorkerCountAdvice[] = [];
+    const desiredCount = { advise: async (advice: WorkerCountAdvice) => void heard.push(advice) };
+    expect(await fleet.invoke({}, { deps: { desiredCount } })).toEqual({ kind: 'deserted' });
+    // What sets the number may have to start the first one.
+    expect(heard).toEqual([{ kind: 'keep' }]);
     expect(await fleet.fencedBy(a)).toBeUndefined();
     expect(await fleet.owners()).toEqual([a, b]);
     expect(fleet.logger.lines).toContainEqual(
@@ -320,6 +324,11 @@ describe('without a coordinator', () => {
 test('a table without a fleet is left alone', async () => {
   const fleet = await LivelyFleet.of(1);
   const store = withMethods(fleet.store, { readFleet: async () => undefined });
-  expect(await fleet.invoke({}, { deps: { store } })).toEqual({ kind: 'noFleet' });
+  const heard: WorkerCountAdvice[] = [];
+  const desiredCount = { advise: async (advice: WorkerCountAdvice) => void heard.push(advice) };
+  expect(await fleet.invoke({ dryRun: true }, { deps: { store, desiredCount } })).toEqual({ kind: 'noFleet' });
+  expect(heard).toEqual([]);
+  expect(await fleet.invoke({}, { deps: { store, desiredCount } })).toEqual({ kind: 'noFleet' });
+  expect(heard).toEqual([{ kind: 'keep' }]);
   expect(await fleet.store.readRebalanceState()).toBeUndefined();
 });

@@ -1,0 +1,77 @@
+import { Duration, Stack, Validations } from 'aws-cdk-lib';
+import { Rule, RuleTargetInput, Schedule } from 'aws-cdk-lib/aws-events';
+import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
+import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import type { Construct } from 'constructs';
+import { controlQueuePrefix } from '../shared/fleet-resources.ts';
+import type { FleetTable } from './fleet-table.ts';
+import { HandlerFunction, type HandlerFunctionProps } from './handler-function.ts';
+import type { WorkerService } from './worker-service.ts';
+
+/** Watching a fleet without a coordinator takes some nine seconds, handing its shards out some more. */
+const timeout = Duration.seconds(60);
+
+export interface RebalanceFunctionProps extends Omit<HandlerFunctionProps, 'program' | 'description' | 'timeout'> {
+  readonly fleet: string;
+  readonly coordination: FleetTable;
+  readonly workers: WorkerService;
+  readonly minWorkers: number;
+  readonly maxWorkers: number;
+  /** A paused fleet has no rounds: they would start workers. */
+  readonly paused: boolean;
+}
+
+/** Every minute: spreads load, says how many workers there should be, and stands in for a missing coordinator. */
+export class RebalanceFunction extends HandlerFunction {
+  constructor(scope: Construct, id: string, props: RebalanceFunctionProps) {
+    const { fleet, coordination, workers, minWorkers, maxWorkers, paused, ...rest } = props;
+    super(scope, id, {
+      ...rest,
+      program: 'rebalance',
+      description: 'Spreads shards over workers and sets their number, every minute',
+      timeout,
+      environment: {
+        ...rest.environment,
+        BATON_TABLE: coordination.table.tableName,
+        BATON_ECS_CLUSTER: workers.cluster.clusterName,
+        BATON_ECS_SERVICE: workers.service.serviceName,
+        BATON_MIN_WORKERS: String(minWorkers),
+        BATON_MAX_WORKERS: String(maxWorkers),
+      },
+    });
+    coordination.table.grant(
+      this.function,
+      'dynamodb:BatchGetItem',
+      'dynamodb:DeleteItem',
+      'dynamodb:GetItem',
+      'dynamodb:PutItem',
+      'dynamodb:Query',
+      'dynamodb:UpdateItem',
+    );
+    this.function.addToRolePolicy(
+      new PolicyStatement({
+        actions: ['sqs:DeleteQueue', 'sqs:SendMessage'],
+        resources: [Stack.of(this).formatArn({ service: 'sqs', resource: `${controlQueuePrefix(fleet)}*` })],
+      }),
+    );
+    this.function.addToRolePolicy(
+      new PolicyStatement({
+        actions: ['ecs:DescribeServices', 'ecs:UpdateService'],
+        resources: [workers.service.serviceArn],
+      }),
+    );
+    Validations.of(this).acknowledge({
+      id: `AwsSolutions::AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:sqs:<AWS::Region>:<AWS::AccountId>:${controlQueuePrefix(fleet)}*]`,
+      reason: 'It tells workers of moves, whose control queues are made when they start: only the prefix is known.',
+    });
+    new Rule(this, 'EveryMinute', {
+      description: 'A round of rebalancing',
+      enabled: !paused,
+      schedule: Schedule.rate(Duration.minutes(1)),
+      targets: [
+        // The next round is a minute away and looks anew, so none is made up for.
+        new LambdaFunction(this.function, { event: RuleTargetInput.fromObject({}), retryAttempts: 0 }),
+      ],
+    });
+  }
+}
