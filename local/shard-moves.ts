@@ -17,16 +17,17 @@ export interface ShardMove {
 /** Follows who holds which shard in the workers' own log lines, and tells planned moves from unplanned ones. */
 export class ShardMoves {
   readonly #holders = new Map<number, { incarnation: string; workerId: string; epoch: number }>();
-  /** `<incarnation> <shard>` of what workers held, as far as was known, when they were fenced. */
+  /** Incarnations that were fenced. */
   readonly #fenced = new Set<string>();
-  /** The same of what workers let go by themselves, without a new owner at hand. */
+  /** `<incarnation> <shard>` of what workers let go by themselves. */
   readonly #released = new Set<string>();
   readonly #moves: ShardMove[] = [];
 
   /** Takes a line in; the move that it tells of, if it does. */
   take(workerId: string, line: WorkerLogLine): ShardMove | undefined {
-    if (line.msg === 'worker.fenced') note(this.#fenced, line['fenced'], line['shards']);
-    if (line.msg === 'worker.released_to_nobody') note(this.#released, line['incarnation'], line['shards']);
+    if (line.msg === 'worker.fenced') this.#fenced.add(String(line['fenced']));
+    if (line.msg === 'worker.released_to_nobody') this.#noteReleased(line['incarnation'], line['shards']);
+    if (line.msg === 'shard.handoff') this.#released.add(`${line['incarnation']} ${line['shard']}`);
     if (line.msg !== 'shard.held') return undefined;
     const { shard, incarnation, epoch, poised } = line;
     if (typeof shard !== 'number' || typeof incarnation !== 'string' || typeof epoch !== 'number') return undefined;
@@ -51,7 +52,7 @@ export class ShardMoves {
   isTakeover(move: ShardMove): boolean {
     const held = `${move.fromIncarnation} ${move.shard}`;
     // A worker that has handed everything over fences itself on leaving.
-    return !move.poised && this.#fenced.has(held) && !this.#released.has(held);
+    return !move.poised && this.#fenced.has(move.fromIncarnation) && !this.#released.has(held);
   }
 
   /** What a worker holds, as far as its log lines have told. */
@@ -74,9 +75,9 @@ export class ShardMoves {
   get handoffs(): number {
     return this.#moves.length - this.takeovers;
   }
-}
 
-function note(set: Set<string>, incarnation: unknown, shards: unknown): void {
-  if (typeof incarnation !== 'string' || !Array.isArray(shards)) return;
-  for (const key of shards) set.add(`${incarnation} ${parseShardKey(String(key)).shardId}`);
+  #noteReleased(incarnation: unknown, shards: unknown): void {
+    if (!Array.isArray(shards)) return;
+    for (const key of shards) this.#released.add(`${incarnation} ${parseShardKey(String(key)).shardId}`);
+  }
 }

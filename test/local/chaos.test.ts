@@ -55,20 +55,59 @@ describe('planChaos', () => {
   });
 });
 
-describe('runChaos', () => {
-  const nothing = () => Promise.resolve(undefined);
-  const targets: ChaosTargets = {
-    killWorker: (action) => Promise.resolve(`worker ${action.worker}`),
-    drainWorker: () => Promise.reject(new Error('no such worker')),
-    pauseWorker: nothing,
-    requestReconnect: nothing,
-    cutSocket: nothing,
-    invalidateResumable: nothing,
-    deadResumeUrl: nothing,
-    awsOutage: nothing,
-    moveShards: nothing,
-  };
+describe('the harsh mix', () => {
+  const harsh = (seed: number, replayMs: number) => planChaos(600_000, seededRandom(seed), { mix: 'harsh', replayMs });
+  const outages = (seed: number, replayMs: number) =>
+    harsh(seed, replayMs).filter((action) => action.kind === 'awsOutage');
 
+  test('has everything that the mild one has, outages of AWS and planned moves', () => {
+    const kinds = new Set(harsh(1, 60_000).map(({ kind }) => kind));
+    expect([...kinds].sort()).toEqual(Object.keys(targets).sort());
+    expect(planChaos(600_000, seededRandom(1)).map(({ kind }) => kind)).not.toContain('awsOutage');
+  });
+
+  test('strikes single workers and all of them, both services, in every way', () => {
+    const all = [1, 2, 3].flatMap((seed) => outages(seed, 60_000));
+    expect(new Set(all.map(({ outage }) => outage.kind)).size).toBe(7);
+    expect(new Set(all.map(({ services }) => services.join())).size).toBe(3);
+    expect(all.some(({ worker }) => worker === 'all') && all.some(({ worker }) => worker !== 'all')).toBe(true);
+  });
+
+  test('outages do not overlap, last 20 s at most, and end before the quiet end', () => {
+    fc.assert(
+      fc.property(seeds, (seed) => {
+        let freeAtMs = 0;
+        for (const { atMs, forMs } of outages(seed, 60_000)) {
+          expect(atMs).toBeGreaterThanOrEqual(freeAtMs);
+          expect(forMs).toBeGreaterThanOrEqual(2000);
+          expect(forMs).toBeLessThanOrEqual(20_000);
+          freeAtMs = atMs + forMs + 8000;
+          expect(atMs + forMs).toBeLessThanOrEqual(585_000);
+        }
+      }),
+    );
+  });
+
+  test('where Discord keeps little, outages are short: a takeover must fit in as well', () => {
+    expect(Math.max(...outages(1, 22_000).map(({ forMs }) => forMs))).toBeLessThanOrEqual(7000);
+    expect(Math.max(...outages(1, 10_000).map(({ forMs }) => forMs))).toBeLessThanOrEqual(2000);
+  });
+});
+
+const nothing = () => Promise.resolve(undefined);
+const targets: ChaosTargets = {
+  killWorker: (action) => Promise.resolve(`worker ${action.worker}`),
+  drainWorker: () => Promise.reject(new Error('no such worker')),
+  pauseWorker: nothing,
+  requestReconnect: nothing,
+  cutSocket: nothing,
+  invalidateResumable: nothing,
+  deadResumeUrl: nothing,
+  awsOutage: nothing,
+  moveShards: nothing,
+};
+
+describe('runChaos', () => {
   test('does each thing at its time and reports what came of it, failures included', async () => {
     const clock = new ManualClock();
     const done: ChaosDone[] = [];

@@ -52,7 +52,7 @@ async function output(args: readonly string[], env: Record<string, string> = {})
 describe('baton', () => {
   test('shows its commands, and for each an example', async () => {
     const help = await output(['--help']);
-    for (const name of ['start', 'provision', 'worker', 'status', 'shards', 'workers']) {
+    for (const name of ['start', 'chaos', 'provision', 'worker', 'status', 'shards', 'workers']) {
       expect(help).toMatch(new RegExp(`\n  ${name} `));
       expect(await output([name, '--help'])).toMatch(/--json[^]*Example:\n {2}\S/);
     }

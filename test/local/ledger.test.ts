@@ -146,3 +146,13 @@ describe('Ledger', () => {
     );
   });
 });
+
+test('of two copies, either may be the marked one: neither is a fault then', () => {
+  const ledger = new Ledger({ settlingMs: 1000 });
+  for (const n of [1, 2]) ledger.emitted('g', n, 0);
+  expect(ledger.delivered('g', 1, 1, { unfenced: true })).toBe('first');
+  expect(ledger.delivered('g', 1, 2, fenced)).toBe('duplicateUnfenced');
+  expect(ledger.delivered('g', 2, 3, fenced)).toBe('first');
+  expect(ledger.delivered('g', 2, 4, fenced)).toBe('duplicate');
+  expect(ledger.totals).toMatchObject({ duplicated: 1, duplicatedUnfenced: 1 });
+});

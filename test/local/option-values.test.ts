@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { durationMs, wholeNumber } from '../../local/option-values.ts';
+import { durationMs, minutes, wholeNumber } from '../../local/option-values.ts';
 
 test.each([
   ['20s', 20_000],
@@ -20,5 +20,12 @@ test('a whole number is within its bounds', () => {
   expect([parse('1'), parse('016')]).toEqual([1, 16]);
   for (const text of ['0', '17', '1.5', '-1', '', 'x', '0x1']) {
     expect(() => parse(text)).toThrow('It must be a whole number from 1 to 16.');
+  }
+});
+
+test('minutes may be a fraction, up to a day', () => {
+  expect([minutes('10'), minutes('0.5'), minutes('1440')]).toEqual([10, 0.5, 1440]);
+  for (const text of ['0', '1441', '-1', '', 'x', '10m', '.5']) {
+    expect(() => minutes(text)).toThrow('It must be a number of minutes');
   }
 });

@@ -25,6 +25,7 @@ test('the first owner is no move, a later one is a handoff', () => {
     from: 'one',
     to: 'two',
     fromIncarnation: 'a',
+    epoch: 2,
     poised: true,
   });
   expect([moves.handoffs, moves.takeovers]).toEqual([1, 0]);
@@ -37,6 +38,24 @@ test('a move away from a fenced worker is a takeover, whichever is heard of firs
   moves.take('two', fenced('a', '16.1', '16.2'));
   moves.take('two', held(2, 'b', 2));
   expect([moves.handoffs, moves.takeovers]).toEqual([0, 2]);
+  expect([moves.isHandoff(1, 2), moves.isHandoff(9, 1)]).toEqual([false, false]);
+});
+
+test('a shard that was given to a worker just before its end is taken over, though its checkpoint did not list it', () => {
+  const moves = new ShardMoves();
+  moves.take('one', held(7, 'a', 1));
+  moves.take('two', fenced('a'));
+  moves.take('two', held(7, 'b', 2));
+  expect([moves.handoffs, moves.takeovers]).toEqual([0, 1]);
+});
+
+test('knows what each worker holds', () => {
+  const moves = new ShardMoves();
+  for (const shard of [1, 2]) moves.take('one', held(shard, 'a', 1));
+  moves.take('two', held(2, 'b', 2, true));
+  expect(moves.heldBy('one')).toEqual([{ shard: 1, epoch: 1 }]);
+  expect(moves.heldBy('two')).toEqual([{ shard: 2, epoch: 2 }]);
+  expect(moves.isHandoff(2, 2)).toBe(true);
 });
 
 test('a worker that fences itself after handing over leaves handoffs behind', () => {
@@ -45,6 +64,7 @@ test('a worker that fences itself after handing over leaves handoffs behind', ()
   moves.take('two', held(1, 'b', 2, true));
   const toNobody = { level: 'warn', msg: 'worker.released_to_nobody', incarnation: 'a', shards: ['16.2'] };
   moves.take('one', toNobody);
+  moves.take('one', { level: 'info', msg: 'shard.handoff', incarnation: 'a', shard: 3, to: 'b' });
   moves.take('two', fenced('a', '16.1', '16.2'));
   moves.take('two', held(2, 'b', 2));
   moves.take('two', held(3, 'b', 2));
