@@ -26,8 +26,8 @@ export class ShardMoves {
   /** Takes a line in; the move that it tells of, if it does. */
   take(workerId: string, line: WorkerLogLine): ShardMove | undefined {
     if (line.msg === 'worker.fenced') this.#fenced.add(String(line['fenced']));
-    if (line.msg === 'worker.released_to_nobody') this.#noteReleased(line['incarnation'], line['shards']);
-    if (line.msg === 'shard.handoff') this.#released.add(`${line['incarnation']} ${line['shard']}`);
+    if (line.msg === 'worker.released_to_nobody') this.#noteReleased(String(line['incarnation']), line['shards']);
+    if (line.msg === 'shard.handoff') this.#released.add(`${String(line['incarnation'])} ${String(line['shard'])}`);
     if (line.msg !== 'shard.held') return undefined;
     const { shard, incarnation, epoch, poised } = line;
     if (typeof shard !== 'number' || typeof incarnation !== 'string' || typeof epoch !== 'number') return undefined;
@@ -76,7 +76,7 @@ export class ShardMoves {
     return this.#moves.length - this.takeovers;
   }
 
-  #noteReleased(incarnation: unknown, shards: unknown): void {
+  #noteReleased(incarnation: string, shards: unknown): void {
     if (!Array.isArray(shards)) return;
     for (const key of shards) this.#released.add(`${incarnation} ${parseShardKey(String(key)).shardId}`);
   }
