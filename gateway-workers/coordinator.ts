@@ -76,7 +76,7 @@ export class Coordinator {
         await this.#tick(signal);
       } catch (error) {
         if (!(error instanceof StoreUnavailable)) throw error;
-        this.#forgetObservations();
+        // What was observed still stands: reads that are too far apart start anew by themselves.
         logger.warn({ error: messageOf(error) }, 'coordinator.store_unreachable');
       }
       await this.#bell.wait(this.#untilNextTickMs(), signal);

@@ -80,6 +80,13 @@ export class IdentifyLimiter implements IdentifyGate {
     logger.error({ shard: shardId, failures, waitMs }, 'identify.keeps_failing');
   }
 
+  /** The shard is closed: it leaves its line. */
+  leave(shard: ShardAddress): void {
+    this.#failures.delete(shard.shardId);
+    this.#retryAtMs.delete(shard.shardId);
+    this.#bucket(shard).leave(shard.shardId);
+  }
+
   /** Lets go of every token that is held. Call when all shards are closed. */
   async close(): Promise<void> {
     await Promise.all([...this.#buckets.values()].map((bucket) => bucket.close()));
@@ -116,7 +123,7 @@ class Bucket {
   /** No IDENTIFY of this worker may start in the bucket before this time. */
   #freeAtMs = 0;
   #busy = false;
-  readonly #closing = new AbortController();
+  #idleTimer: Timer | undefined;
 
   constructor(key: number, options: IdentifyLimiterOptions) {
     this.#key = key;
@@ -125,7 +132,7 @@ class Bucket {
 
   approach(shardId: number, signal: AbortSignal): Promise<void> {
     if (signal.aborted || this.#line[0]?.shardId === shardId) return Promise.resolve();
-    this.#leaveLine(shardId);
+    this.leave(shardId);
     return new Promise((resolve) => {
       const entry = {
         shardId,
@@ -135,7 +142,7 @@ class Bucket {
         },
       };
       const leave = () => {
-        this.#leaveLine(shardId);
+        this.leave(shardId);
         resolve();
       };
       signal.addEventListener('abort', leave, { once: true });
@@ -145,7 +152,7 @@ class Bucket {
   }
 
   async win(shardId: number, isRoutine: boolean, signal: AbortSignal): Promise<IdentifyPermit> {
-    const leave = () => this.#leaveLine(shardId);
+    const leave = () => this.leave(shardId);
     signal.addEventListener('abort', leave, { once: true });
     try {
       // A target of a handoff without a session comes here straight from HELLO, past the line.
@@ -165,7 +172,7 @@ class Bucket {
   }
 
   async close(): Promise<void> {
-    this.#closing.abort();
+    this.#idleTimer?.cancel();
     if (this.#held !== undefined && !this.#busy && this.#options.clock.monotonicMs() >= this.#freeAtMs)
       await this.#letGo();
   }
@@ -244,7 +251,7 @@ class Bucket {
           this.#freeAtMs = clock.monotonicMs() + identifySpacingMs;
         }
         logger.info({ shard: shardId, bucket: this.#key, outcome }, 'identify.settled');
-        if (outcome !== 'unused' || !this.#standsInLine(shardId)) this.#leaveLine(shardId);
+        if (outcome !== 'unused' || !this.#standsInLine(shardId)) this.leave(shardId);
         this.#letGoWhenIdle();
       },
     };
@@ -254,7 +261,7 @@ class Bucket {
     return this.#line.some((entry) => entry.shardId === shardId);
   }
 
-  #leaveLine(shardId: number): void {
+  leave(shardId: number): void {
     const place = this.#line.findIndex((entry) => entry.shardId === shardId);
     if (place === -1) return;
     this.#line.splice(place, 1);
@@ -264,7 +271,8 @@ class Bucket {
   /** With nobody left in line the token goes back to the others once the spacing is over. */
   #letGoWhenIdle(): void {
     const { clock } = this.#options;
-    clock.schedule(Math.max(0, this.#freeAtMs - clock.monotonicMs()), () => {
+    this.#idleTimer?.cancel();
+    this.#idleTimer = clock.schedule(Math.max(0, this.#freeAtMs - clock.monotonicMs()), () => {
       // This may come late, when another IDENTIFY has been sent meanwhile.
       if (this.#line.length > 0 || this.#busy || this.#held === undefined) return;
       // A timer may also ring a part of a millisecond early.

@@ -15,9 +15,11 @@ import { ControlInbox } from './control-inbox.ts';
 import { Coordinator } from './coordinator.ts';
 import type { GatewayBot } from './gateway-bot.ts';
 import type { DialGateway } from './gateway/gateway-socket.ts';
+import { HandoffSource } from './handoff-source.ts';
 import { IdentifyLimiter } from './identify-limiter.ts';
 import type { EventsSender, InteractionsSender } from './publishing/events-sender.ts';
 import { FlushCycle } from './publishing/flush-cycle.ts';
+import { listedForMs } from './publishing/send-rules.ts';
 import type { ParkingLot } from './shard/parking-lot.ts';
 import { Shard, type ShardEnvironment } from './shard/shard.ts';
 
@@ -65,10 +67,10 @@ const shardsPerChunk = 4000;
 const maxBufferedBytes = 64 * 1024 * 1024;
 /** A target of a handoff waits at HELLO this long for its grant. */
 const poisedForMs = 10_000;
-/** The owner waits this long for the target to say that it waits at HELLO, then keeps the shard. */
-const offeredForMs = 5000;
 /** Of the stop timeout this much is kept for releasing what found no target. */
 const releaseReserveMs = 10_000;
+/** And this much for signing off. */
+const leaveReserveMs = 2000;
 const reportEveryMs = 5000;
 
 /**
@@ -83,15 +85,13 @@ export class WorkerLife {
   readonly #logger: Logger;
   readonly #chunks: FlushCycle[] = [];
   readonly #held = new Map<ShardKey, Shard>();
-  readonly #poised = new Map<ShardKey, { shard: Shard; deadline: AbortController }>();
+  readonly #poised = new Map<ShardKey, { shard: Shard; deadline: AbortController; isAtHello: boolean }>();
   /** Highest epoch of each shard that this incarnation has let go: an image that is not above it is old news. */
   readonly #letGo = new Map<ShardKey, number>();
-  readonly #handoffs = new Map<ShardKey, Promise<void>>();
-  /** Targets that have said that they wait at HELLO, and for which epoch. */
-  readonly #announced = new Map<ShardKey, { incarnation: Incarnation; epoch: number }>();
-  readonly #announcementWaits = new Map<ShardKey, AbortController>();
+  readonly #offers = new Map<Shard, Promise<void>>();
   readonly #leaseBell: Bell;
   readonly #inbox: ControlInbox;
+  readonly #source: HandoffSource;
   readonly #ending = new AbortController();
   readonly #tasks = new Set<Promise<void>>();
   #environment: ShardEnvironment | undefined;
@@ -111,6 +111,17 @@ export class WorkerLife {
     this.#leaseBell = new Bell(ports.clock);
     const { control, store, clock } = ports;
     this.#inbox = new ControlInbox({ control, store, clock, logger: this.#logger });
+    this.#source = new HandoffSource({
+      incarnation: this.incarnation,
+      store,
+      inbox: this.#inbox,
+      clock,
+      logger: this.#logger,
+      holds: (shard) => this.#held.get(shardKey(shard.shard)) === shard,
+      writeSettled: (shard) => this.#chunkOf(shard).writeSettled(),
+      onReleased: (shard) => this.#onReleased(shard),
+      onKept: () => this.#leaseBell.ring(),
+    });
   }
 
   /** The first fatal error that Discord answered a shard with, such as a token that was reset. */
@@ -127,7 +138,7 @@ export class WorkerLife {
    * kept) or the worker is fenced. Rejects with `StoreUnavailable` or `BatonError` when it cannot even register.
    */
   async run(drain: AbortSignal, stop: AbortSignal): Promise<LifeEnd> {
-    const { store, control, clock } = this.#ports;
+    const { store, control } = this.#ports;
     const end = () => this.#ending.abort();
     stop.addEventListener('abort', end, { once: true });
     const controlQueueUrl = await control.open(this.incarnation);
@@ -136,7 +147,7 @@ export class WorkerLife {
       this.#logger.info({ name: this.#options.workerId, joinNumber: this.#record.joinNumber }, 'worker.registered');
       this.#start(this.#record);
       await this.#untilAborted(AbortSignal.any([drain, this.#ending.signal]));
-      if (!this.#ending.signal.aborted) await this.#drain(clock.monotonicMs());
+      if (!this.#ending.signal.aborted) await this.#drain();
     } finally {
       stop.removeEventListener('abort', end);
       await this.#leave(store, controlQueueUrl);
@@ -151,7 +162,7 @@ export class WorkerLife {
       incarnation: this.incarnation,
       workerId,
       release,
-      chunkCount: Math.max(1, Math.ceil((maxShards ?? 0) / shardsPerChunk)),
+      chunkCount: Math.max(1, Math.ceil((maxShards ?? this.#fleet.shardCount) / shardsPerChunk)),
       controlQueueUrl,
       originalCoordinator,
       assignable: sharding.mode === 'fleet',
@@ -179,6 +190,7 @@ export class WorkerLife {
           incarnation: this.incarnation,
           chunk,
           heartbeatMs,
+          listedForMs: listedForMs({ heartbeatMs, missedHeartbeats }),
           lingerMs,
           clock,
           logger: this.#logger,
@@ -270,15 +282,23 @@ export class WorkerLife {
     if (record === undefined || this.#fencedBy !== undefined) return;
     try {
       for (let chunk = 0; chunk < record.chunkCount; chunk += 1) {
-        const [item] = await store.readCheckpoints([{ incarnation: this.incarnation, chunk }]);
-        if (item === undefined || item.fencedBy !== undefined) continue;
-        await store.fence({ incarnation: this.incarnation, chunk, seenVersion: item.version, by: this.incarnation });
+        await this.#fenceItself(store, chunk);
       }
       if (this.#held.size === 0) await store.removeWorker(this.incarnation);
     } catch (error) {
       // The others will find it dead: later, not wrong.
       this.#logger.warn({ error: messageOf(error) }, 'worker.not_signed_off');
     }
+  }
+
+  async #fenceItself(store: CoordinationStore, chunk: number): Promise<void> {
+    const { incarnation } = this;
+    const [item] = await store.readCheckpoints([{ incarnation, chunk }]);
+    if (item === undefined || item.fencedBy !== undefined) return;
+    // Twice: a late copy of the last write may have moved the version since it was read.
+    const outcome = await store.fence({ incarnation, chunk, seenVersion: item.version, by: incarnation });
+    if (outcome.kind !== 'alive') return;
+    await store.fence({ incarnation, chunk, seenVersion: outcome.item.version, by: incarnation });
   }
 
   #onFenced(by: string): void {
@@ -322,7 +342,7 @@ export class WorkerLife {
     if (lease.owner === this.incarnation) {
       if (held === undefined) this.#begin(key, lease);
       else if (lease.epoch === held.epoch && lease.want !== undefined && lease.want !== this.incarnation) {
-        this.#startHandoff(key, held, lease.want);
+        this.#offer(held, lease.want);
       }
       return;
     }
@@ -340,6 +360,20 @@ export class WorkerLife {
     this.#logger.info({ shard: lease.shard.shardId, epoch: lease.epoch, poised: poised !== undefined }, 'shard.held');
     shard.hold(lease);
     this.#chunkOf(shard).add(shard);
+  }
+
+  #offer(shard: Shard, to: Incarnation): void {
+    if (this.#offers.has(shard) || shard.isFrozen) return;
+    const offer = this.#source.offer(shard, to, this.#ending.signal).finally(() => this.#offers.delete(shard));
+    this.#offers.set(shard, offer);
+    this.#track(offer);
+  }
+
+  #onReleased(shard: Shard): void {
+    const key = shardKey(shard.shard);
+    this.#held.delete(key);
+    this.#letGo.set(key, shard.epoch);
+    this.#chunkOf(shard).remove(shard);
   }
 
   #newShard(lease: Lease): Shard {
@@ -369,10 +403,16 @@ export class WorkerLife {
   // Handoff, target's side
 
   #poise(key: ShardKey, lease: Lease): void {
-    if (this.#poised.has(key) || this.#isDraining || this.#environment === undefined) return;
+    const poised = this.#poised.get(key);
+    if (poised?.isAtHello) {
+      // The owner asks again: it has not heard that this worker waits.
+      this.#track(this.#tellOwner(lease));
+      return;
+    }
+    if (poised !== undefined || this.#isDraining || this.#environment === undefined) return;
     const shard = this.#newShard(lease);
     const deadline = new AbortController();
-    this.#poised.set(key, { shard, deadline });
+    this.#poised.set(key, { shard, deadline, isAtHello: false });
     this.#track(this.#waitAtHello(key, lease, shard, deadline.signal));
   }
 
@@ -385,6 +425,8 @@ export class WorkerLife {
       const limit = new AbortController();
       const timer = clock.schedule(poisedForMs, () => limit.abort());
       await shard.poise(lease, AbortSignal.any([over, limit.signal])).finally(() => timer.cancel());
+      const poised = this.#poised.get(key);
+      if (poised) poised.isAtHello = true;
       await this.#tellOwner(lease);
     } catch (error) {
       if (!over.aborted)
@@ -397,6 +439,7 @@ export class WorkerLife {
         this.#applyLeases(await store.readLeases([lease.shard]));
       } catch (error) {
         if (!(error instanceof StoreUnavailable)) throw error;
+        this.#logger.warn({ shard: lease.shard.shardId, error: messageOf(error) }, 'worker.leases_unreadable');
       }
     }
     if (this.#poised.get(key)?.shard !== shard) return;
@@ -410,130 +453,47 @@ export class WorkerLife {
     await this.#inbox.tell(owner, { kind: 'poised', shard: shardKey(shard), epoch, incarnation: this.incarnation });
   }
 
-  // Handoff, owner's side
-
-  #startHandoff(key: ShardKey, shard: Shard, to: Incarnation): void {
-    if (this.#handoffs.has(key)) return;
-    const handoff = this.#handOver(key, shard, to).finally(() => this.#handoffs.delete(key));
-    this.#handoffs.set(key, handoff);
-    this.#track(handoff);
-  }
-
-  /** Waits until the target is poised, then releases to it. A target that does not answer in time loses the wish. */
-  async #handOver(key: ShardKey, shard: Shard, to: Incarnation): Promise<void> {
-    const { clock } = this.#ports;
-    const startedMs = clock.monotonicMs();
-    const isPoised = await this.#untilPoised(key, shard.epoch, to, offeredForMs);
-    if (this.#ending.signal.aborted || this.#held.get(key) !== shard) return;
-    if (!isPoised || !(await this.#untilHandable(shard))) {
-      this.#logger.warn({ shard: shard.shard.shardId, to }, 'handoff.target_silent');
-      await this.#takeWishBack(shard, to);
-      return;
-    }
-    const released = await this.#release(key, shard, to);
-    if (released) {
-      this.#logger.info(
-        { shard: shard.shard.shardId, to, tookMs: Math.round(clock.monotonicMs() - startedMs) },
-        'shard.handoff',
-      );
-      await this.#inbox.tell(to, { kind: 'nudge', shards: [key] });
-    }
-  }
-
-  async #untilPoised(key: ShardKey, epoch: number, to: Incarnation, timeoutMs: number): Promise<boolean> {
-    const { clock } = this.#ports;
-    const untilMs = clock.monotonicMs() + timeoutMs;
-    const isAnnounced = () => {
-      const announced = this.#announced.get(key);
-      return announced?.incarnation === to && announced.epoch === epoch;
-    };
-    // The coordinator has told the target; this makes up for a message that got lost.
-    if (!isAnnounced()) await this.#inbox.tell(to, { kind: 'nudge', shards: [key] });
-    while (!isAnnounced() && clock.monotonicMs() < untilMs && !this.#ending.signal.aborted) {
-      const wait = new AbortController();
-      this.#announcementWaits.set(key, wait);
-      await clock.sleep(untilMs - clock.monotonicMs(), AbortSignal.any([wait.signal, this.#ending.signal]));
-      this.#announcementWaits.delete(key);
-    }
-    return isAnnounced();
-  }
-
-  /** Frames of a dead session go out before the shard moves: a checkpoint speaks of one session alone. */
-  async #untilHandable(shard: Shard): Promise<boolean> {
-    const { clock } = this.#ports;
-    const untilMs = clock.monotonicMs() + offeredForMs;
-    while (!shard.isHandable && clock.monotonicMs() < untilMs && !this.#ending.signal.aborted) {
-      await clock.sleep(50, this.#ending.signal);
-    }
-    return shard.isHandable;
-  }
-
-  async #takeWishBack(shard: Shard, unwanted: Incarnation): Promise<void> {
-    const { store } = this.#ports;
-    const { epoch } = shard;
-    await this.#untilStored(
-      () => store.setWant(shard.shard, { owner: this.incarnation, epoch, unwanted }),
-      this.#ending.signal,
-    );
-  }
-
-  /**
-   * Releases first and closes after. From the first attempt until a definite answer the shard is frozen; a refusal
-   * means that it is still ours under other conditions, so it goes on from memory.
-   */
-  async #release(key: ShardKey, shard: Shard, to: Incarnation | undefined): Promise<boolean> {
-    const { store } = this.#ports;
-    shard.isFrozen = true;
-    while (shard.isIdentifying && !this.#ending.signal.aborted) {
-      await this.#ports.clock.sleep(20, this.#ending.signal);
-    }
-    await this.#chunkOf(shard).writeSettled();
-    const { epoch } = shard;
-    const checkpoint = shard.checkpoint();
-    const outcome = await this.#untilStored(
-      () => store.release(shard.shard, { owner: this.incarnation, epoch, to, checkpoint }),
-      this.#ending.signal,
-    );
-    if (outcome === undefined) return false;
-    const isReleased = outcome.kind === 'done' || (outcome.lease !== undefined && outcome.lease.epoch > epoch);
-    if (!isReleased) {
-      shard.isFrozen = false;
-      this.#leaseBell.ring();
-      return false;
-    }
-    this.#held.delete(key);
-    this.#letGo.set(key, epoch);
-    this.#announced.delete(key);
-    this.#chunkOf(shard).remove(shard);
-    await shard.close();
-    return true;
-  }
-
   // Drain
 
-  /** Hands everything over within the stop timeout; what has no target by then is released to nobody, its session kept. */
-  async #drain(startedMs: number): Promise<void> {
+  /**
+   * Hands everything over within the stop timeout; what has no target by then is released to nobody, its session kept.
+   * Whatever the table does, it ends before SIGKILL: what could not be released is taken over from the dead worker.
+   */
+  async #drain(): Promise<void> {
     const { store, clock } = this.#ports;
-    const deadlineMs = startedMs + Math.max(0, this.#options.stopTimeoutMs - releaseReserveMs);
+    const { stopTimeoutMs } = this.#options;
+    const deadlineMs = clock.monotonicMs() + Math.max(0, stopTimeoutMs - releaseReserveMs);
+    const limit = new AbortController();
+    const timer = clock.schedule(Math.max(0, stopTimeoutMs - leaveReserveMs), () => limit.abort());
+    const signal = AbortSignal.any([limit.signal, this.#ending.signal]);
     this.#isDraining = true;
     this.#logger.info({ shards: this.#held.size }, 'worker.draining');
     for (const { deadline } of this.#poised.values()) deadline.abort();
-    await this.#untilStored(() => store.markDraining(this.incarnation), this.#ending.signal);
+    await this.#untilStored(() => store.markDraining(this.incarnation), signal);
     this.#coordinator?.tickSoon();
     let lastAskMs = Number.NEGATIVE_INFINITY;
-    while (this.#held.size > 0 && !this.#ending.signal.aborted && clock.monotonicMs() < deadlineMs) {
+    while (this.#held.size > 0 && !signal.aborted && clock.monotonicMs() < deadlineMs) {
       if (clock.monotonicMs() - lastAskMs >= 1000) {
         lastAskMs = clock.monotonicMs();
         if (!(await this.#askForTargets())) break;
       }
-      await clock.sleep(20, this.#ending.signal);
+      await clock.sleep(20, signal);
     }
-    // Aborted by the loops' owner only when fenced or stopped: then there is nothing left to release.
-    if (this.#ending.signal.aborted) return;
-    await Promise.all(this.#handoffs.values());
-    if (this.#held.size > 0) this.#logger.warn({ shards: [...this.#held.keys()] }, 'worker.released_to_nobody');
-    await Promise.all([...this.#held].map(([key, shard]) => this.#release(key, shard, undefined)));
-    await this.#tellCoordinator();
+    await this.#releaseTheRest(signal);
+    timer.cancel();
+    if (!signal.aborted) await this.#tellCoordinator();
+  }
+
+  async #releaseTheRest(signal: AbortSignal): Promise<void> {
+    if (this.#held.size === 0 || this.#ending.signal.aborted) return;
+    this.#logger.warn({ shards: [...this.#held.keys()] }, 'worker.released_to_nobody');
+    await Promise.all(
+      [...this.#held.values()].map(async (shard) => {
+        // A handoff that is just being carried out may still succeed; if not, the shard is released after all.
+        await this.#offers.get(shard);
+        if (this.#held.get(shardKey(shard.shard)) === shard) await this.#source.release(shard, undefined, signal);
+      }),
+    );
   }
 
   /** Makes the coordinator plan now. `false` when no other worker could take anything: waiting would be in vain. */
@@ -574,9 +534,8 @@ export class WorkerLife {
         await this.#readLeases(message.shards);
         break;
       case 'poised':
-        this.#announced.set(message.shard, { incarnation: message.incarnation, epoch: message.epoch });
-        this.#announcementWaits.get(message.shard)?.abort();
-        if (!this.#handoffs.has(message.shard)) await this.#readLeases([message.shard]);
+        this.#source.announce(message.shard, message);
+        if (!this.#source.isUnderWay(message.shard)) await this.#readLeases([message.shard]);
         break;
       case 'fenced':
         if (message.incarnation === this.incarnation) this.#onFenced(message.by);

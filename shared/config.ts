@@ -222,11 +222,6 @@ export interface FunctionsConfig extends FleetConfig, DiscordConfig {
 export function readFunctionsConfig(env: Environment): FunctionsConfig {
   const read = new EnvironmentReader(env);
   const fleet = readFleet(read);
-  const lingerMs = read.withDefault('BATON_LINGER_MS', wholeNumber(10, 5000), Math.min(250, heartbeatMs / 2));
-  read.require(
-    lingerMs * 2 <= heartbeatMs,
-    `BATON_LINGER_MS=${lingerMs} must be at most half of BATON_HEARTBEAT_MS=${heartbeatMs}: a flush cycle is also the heartbeat`,
-  );
   return read.finish({
     ...fleet,
     token: read.secret('DISCORD_TOKEN', tokenVariable),
@@ -305,6 +300,12 @@ export function readWorkerConfig(env: Environment): WorkerConfig {
   const ids = read.optional('BATON_SHARD_IDS', shardIds);
   const sharding = readSharding(read, mode, total, ids);
   const liveness = readLiveness(read);
+  const { heartbeatMs } = liveness;
+  const lingerMs = read.withDefault('BATON_LINGER_MS', wholeNumber(10, 5000), Math.min(250, heartbeatMs / 2));
+  read.require(
+    lingerMs * 2 <= heartbeatMs,
+    `BATON_LINGER_MS=${lingerMs} must be at most half of BATON_HEARTBEAT_MS=${heartbeatMs}: a flush cycle is also the heartbeat`,
+  );
   return read.finish({
     ...fleet,
     token: read.secret('DISCORD_TOKEN', tokenVariable),

@@ -7,7 +7,7 @@ import { messageOf } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/logger.ts';
 import { type ShardAddress, type ShardKey, shardKey } from '../../shared/sharding.ts';
 import type { EventsSender, OutgoingEnvelope } from './events-sender.ts';
-import { listedForMs, mayPublishUnfenced, rangeStep } from './send-rules.ts';
+import { mayPublishUnfenced, rangeStep } from './send-rules.ts';
 import type { Doubt, SessionStream } from './session-stream.ts';
 
 /** One shard as the flush cycle sees it: one message group, with at most one envelope in doubt. */
@@ -30,6 +30,8 @@ export interface FlushCycleOptions {
   readonly incarnation: Incarnation;
   readonly chunk: number;
   readonly heartbeatMs: number;
+  /** For so long a confirmed write proves that this worker is not fenced: see `listedForMs` of the send rules. */
+  readonly listedForMs: number;
   readonly lingerMs: number;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -114,14 +116,15 @@ export class FlushCycle {
 
   /**
    * Resolves with `true` as soon as the worker is known not to be fenced: a write confirmed within the last
-   * {@link listedForMs} is proof, since fencing takes longer than that; else the next confirmed one. `false` after `timeoutMs`.
+   * `listedForMs` is proof, since fencing takes longer than that; else the next confirmed one. `false` after `timeoutMs`.
    */
   async confirm(timeoutMs: number, signal: AbortSignal): Promise<boolean> {
     const { clock } = this.#options;
     const deadlineMs = clock.monotonicMs() + timeoutMs;
     while (!signal.aborted && !this.#isFenced) {
       const nowMs = clock.monotonicMs();
-      if (this.#lastConfirmedStartMs !== undefined && nowMs - this.#lastConfirmedStartMs <= listedForMs) return true;
+      if (this.#lastConfirmedStartMs !== undefined && nowMs - this.#lastConfirmedStartMs <= this.#options.listedForMs)
+        return true;
       if (nowMs >= deadlineMs) return false;
       this.writeSoon();
       await this.#nextWrite(deadlineMs - nowMs, signal);
@@ -151,8 +154,9 @@ export class FlushCycle {
     const everyMs = this.#failingSinceMs === undefined ? heartbeatMs : Math.min(heartbeatMs, failedWriteRetryMs);
     const isHeartbeatDue = startedMs - this.#lastWriteStartedMs >= everyMs - lingerMs;
     if (hasNews || isHeartbeatDue || this.#isWriteUrgent) {
+      const isUrgent = this.#isWriteUrgent;
       this.#isWriteUrgent = false;
-      this.#writing = this.#writeCheckpoint();
+      this.#writing = this.#writeCheckpoint(isUrgent);
       await this.#writing;
       this.#writing = undefined;
       for (const wake of this.#writeWaiters) wake();
@@ -171,7 +175,7 @@ export class FlushCycle {
       if (shard.isFrozen || stream === undefined || this.#inFlight.has(shard)) continue;
       const doubt = stream.cut(now);
       if (doubt === undefined) continue;
-      if (rangeStep(doubt, now) === 'mark') {
+      if (rangeStep(doubt, now, this.#options.listedForMs) === 'mark') {
         doubt.unfenced = true;
         doubt.listedAtMs = undefined;
       }
@@ -180,7 +184,7 @@ export class FlushCycle {
     return hasNews;
   }
 
-  async #writeCheckpoint(): Promise<void> {
+  async #writeCheckpoint(isUrgent: boolean): Promise<void> {
     const { store, incarnation, chunk, clock, logger } = this.#options;
     const version = this.#version + 1;
     this.#version = version;
@@ -194,13 +198,17 @@ export class FlushCycle {
     this.#lastWriteStartedMs = startedMs;
     try {
       const outcome = await store.writeCheckpoint({ incarnation, chunk, version, entries });
-      if (outcome.kind === 'refused' && outcome.item?.version !== version) {
+      const isOurs = outcome.kind === 'written' || (outcome.item?.version === version && !outcome.item.fencedBy);
+      if (!isOurs) {
         this.#onRefused(outcome.item);
         return;
       }
     } catch (error) {
       if (!(error instanceof StoreUnavailable)) throw error;
-      this.#failingSinceMs ??= startedMs;
+      // A process that slept during the attempt has not seen it fail for so long.
+      const hasSlept = clock.monotonicMs() - startedMs > tickGapMs;
+      this.#failingSinceMs = hasSlept ? undefined : (this.#failingSinceMs ?? startedMs);
+      this.#isWriteUrgent ||= isUrgent;
       logger.warn({ version, error: messageOf(error) }, 'checkpoint.unreachable');
       return;
     }
@@ -231,7 +239,7 @@ export class FlushCycle {
     for (const shard of this.#shards.values()) {
       const doubt = shard.stream?.doubt;
       if (shard.isFrozen || doubt?.packed === undefined || this.#inFlight.has(shard)) continue;
-      if (rangeStep(doubt, now) !== 'send') continue;
+      if (rangeStep(doubt, now, this.#options.listedForMs) !== 'send') continue;
       const bytes = doubt.packed.payload.length + messageOverheadBytes;
       if (batch.length === maxBatchEntries || batchBytes + bytes > maxMessageBytes) {
         this.#send(batch.splice(0));
@@ -288,6 +296,7 @@ export class FlushCycle {
         case 'failed':
         case undefined:
           // It stays in doubt; the next cycle tries again under the same id.
+          doubt.isUncertain = true;
           break;
       }
     });

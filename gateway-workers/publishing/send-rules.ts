@@ -1,5 +1,13 @@
-/** An attempt starts only this long after the start of the last confirmed write that lists the range. */
-export const listedForMs = 6000;
+import type { LivenessRules } from '../../shared/coordination/liveness.ts';
+
+/**
+ * An attempt starts only this long after the start of the last confirmed write that lists the range: 6 s, and less than
+ * it takes to fence a worker when heartbeats are quicker than usual.
+ */
+export function listedForMs({ heartbeatMs, missedHeartbeats }: LivenessRules): number {
+  return Math.min(6000, (heartbeatMs * missedHeartbeats * 2) / 3);
+}
+
 /** An attempt starts only this long after the first one: 60 s of travel more stay below the 300 s of SQS deduplication. */
 export const sameIdForMs = 200_000;
 /** Without a confirmed checkpoint write for this long, attempts having failed all the while, a worker publishes unfenced. */
@@ -22,9 +30,9 @@ export interface Now {
  * What may be done with a range in doubt now (protocol, "Flush cycle"): send it, wait for a checkpoint write, or mark
  * it `unfenced` first because SQS may have forgotten its deduplication id.
  */
-export function rangeStep(range: RangeView, now: Now): 'send' | 'wait' | 'mark' {
+export function rangeStep(range: RangeView, now: Now, listedMs: number): 'send' | 'wait' | 'mark' {
   if (!range.unfenced && isPastDeduplication(range, now)) return 'mark';
-  if (range.listedAtMs === undefined || now.monotonicMs - range.listedAtMs > listedForMs) return 'wait';
+  if (range.listedAtMs === undefined || now.monotonicMs - range.listedAtMs > listedMs) return 'wait';
   return 'send';
 }
 

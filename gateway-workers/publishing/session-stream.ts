@@ -15,6 +15,8 @@ export interface Doubt {
   /** The same by this process's monotonic clock; absent when another owner made the first attempt. */
   readonly firstAttemptMonotonicMs: number | undefined;
   unfenced: boolean;
+  /** An attempt was made whose outcome is not known. */
+  isUncertain: boolean;
   /** Absent while the range is rebuilt from Discord's replay. */
   packed: PackedFrames | undefined;
   /** Start of the last confirmed checkpoint write that lists this range with its present mark. */
@@ -46,8 +48,13 @@ export class SessionStream {
   #doubt: Doubt | undefined;
   /** Kept frames of the inherited range, while it is rebuilt. */
   #rebuilt: KeptFrame[] = [];
+  #rebuiltBytes = 0;
   /** Sequence numbers that `a` may not pass yet. */
   readonly #held = new Set<number>();
+  /** Frames on their way to another place than SQS: nothing behind them is cut, so that `p` never passes one that is nowhere yet. */
+  readonly #parking = new Set<number>();
+  /** Frames up to here may be in SQS under other boundaries. */
+  #unfencedUpTo = 0;
   /** After SQS refused a range: frames up to here go in smaller ranges, of at most so many frames. */
   #splitUpTo = 0;
   #splitCount = 1;
@@ -77,7 +84,7 @@ export class SessionStream {
 
   /** Nothing waits and nothing is in doubt. What is held back matters to the checkpoint alone. */
   get isDrained(): boolean {
-    return this.#pending.length === 0 && this.#doubt === undefined;
+    return this.#pending.length === 0 && this.#doubt === undefined && this.#parking.size === 0;
   }
 
   get bufferedFrames(): number {
@@ -86,7 +93,7 @@ export class SessionStream {
 
   /** Bytes of the frames that were read and are not known to be in SQS. */
   get bufferedBytes(): number {
-    return this.#pendingBytes + (this.#doubt?.packed?.plainBytes ?? 0);
+    return this.#pendingBytes + this.#rebuiltBytes + (this.#doubt?.packed?.plainBytes ?? 0);
   }
 
   /**
@@ -100,7 +107,10 @@ export class SessionStream {
     const doubt = this.#doubt;
     if (doubt !== undefined && doubt.packed === undefined) {
       const isInside = seq >= doubt.first && seq <= doubt.last;
-      if (isKept && isInside) this.#rebuilt.push(frame);
+      if (isKept && isInside) {
+        this.#rebuilt.push(frame);
+        this.#rebuiltBytes += frame.bytes.length;
+      }
       // RESUMED says nothing about the end of the replay: that of an earlier RESUME is replayed as well.
       if (seq >= doubt.last) this.#finishRebuilding(doubt);
       if (seq <= doubt.last) return;
@@ -118,6 +128,7 @@ export class SessionStream {
 
   letPass(seq: number): void {
     this.#held.delete(seq);
+    this.#parking.delete(seq);
   }
 
   /** The session is over. What was read of it still goes out; a range that cannot be rebuilt any more is dropped and returned. */
@@ -127,12 +138,13 @@ export class SessionStream {
     if (lost === undefined) return undefined;
     this.#doubt = undefined;
     this.#rebuilt = [];
+    this.#rebuiltBytes = 0;
     return { first: lost.first, last: lost.last, firstAttemptAtMs: lost.firstAttemptAtMs };
   }
 
   /** Fixes the boundaries of the next envelope, if frames wait and nothing is in doubt. */
   cut(now: { wallClockMs: number; monotonicMs: number }): Doubt | undefined {
-    while (this.#doubt === undefined && this.#pending.length > 0) {
+    while (this.#doubt === undefined && this.#pending.length > 0 && this.#parking.size === 0) {
       const isSplit = (this.#pending[0] as KeptFrame).seq <= this.#splitUpTo;
       const cut = packFront(this.#pending, this.#options.encoding, isSplit ? this.#splitCount : undefined);
       if ('oversized' in cut) {
@@ -141,13 +153,15 @@ export class SessionStream {
       }
       const { frames } = cut.packed;
       this.#dropFront(frames.length);
+      const last = (frames.at(-1) as KeptFrame).seq;
       this.#doubt = {
         first: (frames[0] as KeptFrame).seq,
-        last: (frames.at(-1) as KeptFrame).seq,
+        last,
         after: this.#publishedSeq,
         firstAttemptAtMs: now.wallClockMs,
         firstAttemptMonotonicMs: now.monotonicMs,
-        unfenced: false,
+        unfenced: (frames[0] as KeptFrame).seq <= this.#unfencedUpTo,
+        isUncertain: false,
         packed: cut.packed,
         listedAtMs: undefined,
       };
@@ -168,6 +182,8 @@ export class SessionStream {
     const frames = doubt.packed?.frames;
     if (this.#doubt !== doubt || frames === undefined) return;
     this.#doubt = undefined;
+    // An earlier attempt may have been taken: what is sent under other boundaries says that it may be double.
+    if (doubt.isUncertain) this.#unfencedUpTo = Math.max(this.#unfencedUpTo, doubt.last);
     if (frames.length === 1) {
       this.#hand(frames[0] as KeptFrame);
       return;
@@ -207,6 +223,7 @@ export class SessionStream {
   #finishRebuilding(doubt: Doubt): void {
     doubt.packed = packAll(this.#rebuilt, this.#options.encoding);
     this.#rebuilt = [];
+    this.#rebuiltBytes = 0;
   }
 
   #putAside(frame: KeptFrame): void {
@@ -216,6 +233,7 @@ export class SessionStream {
 
   #hand(frame: KeptFrame): void {
     this.hold(frame.seq);
+    this.#parking.add(frame.seq);
     this.#options.onOversized(frame);
   }
 
@@ -232,6 +250,7 @@ function inheritedDoubt({ first, last, firstAttemptAtMs, unfenced }: EnvelopeInD
     firstAttemptAtMs,
     firstAttemptMonotonicMs: undefined,
     unfenced: unfenced ?? false,
+    isUncertain: true,
     packed: undefined,
     listedAtMs: undefined,
   };

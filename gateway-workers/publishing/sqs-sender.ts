@@ -38,7 +38,7 @@ export class SqsSender implements EventsSender, InteractionsSender {
       const outcomes: SendOutcome[] = envelopes.map(() => 'failed');
       for (const { Id } of answer.Successful ?? []) outcomes[Number(Id)] = 'sent';
       for (const { Id, SenderFault, Code, Message } of answer.Failed ?? []) {
-        if (SenderFault) outcomes[Number(Id)] = 'refused';
+        if (SenderFault && isAboutTheMessage(Code)) outcomes[Number(Id)] = 'refused';
         const header = envelopes[Number(Id)]?.header;
         logger.warn({ shard: header?.shard[0], code: Code, error: Message }, 'sqs.envelope_failed');
       }
@@ -62,14 +62,21 @@ export class SqsSender implements EventsSender, InteractionsSender {
   }
 }
 
-/** Errors that say the message itself is wrong; throttles, missing rights and a missing queue pass or can be mended. */
-const senderFaults = new Set([
+/**
+ * Errors that say the message itself is wrong. Throttles, missing rights and a missing queue pass or can be mended, and
+ * throttles of single entries come marked as the sender's fault.
+ */
+const messageFaults = new Set([
   'InvalidMessageContents',
   'InvalidParameterValue',
   'BatchRequestTooLong',
   'MessageTooLong',
 ]);
 
+function isAboutTheMessage(code: string | undefined): boolean {
+  return code !== undefined && messageFaults.has(code.replace(/^.*\./, ''));
+}
+
 function isSenderFault(error: unknown): boolean {
-  return error instanceof SQSServiceException && senderFaults.has(error.name.replace(/^.*\./, ''));
+  return error instanceof SQSServiceException && isAboutTheMessage(error.name);
 }

@@ -15,24 +15,37 @@ export interface InteractionForwarderOptions {
   readonly logger: Logger;
 }
 
+/** An interaction's token lives for so long (Discord, "Receiving and Responding"); after it nothing can be answered. */
+const tokenLifeMs = 15 * 60_000;
+
 /** Sends each INTERACTION_CREATE of a shard to the interactions queue at once: people wait at most three seconds for an answer. */
 export class InteractionForwarder {
   readonly #options: InteractionForwarderOptions;
   readonly #stopping = new AbortController();
   readonly #sends = new Set<Promise<void>>();
+  #bufferedBytes = 0;
 
   constructor(options: InteractionForwarderOptions) {
     this.#options = options;
   }
 
-  /** Sends until the queue has it; `done` is called then, so that the checkpoint may pass the event. */
+  /** Bytes of interactions that the queue does not have yet. */
+  get bufferedBytes(): number {
+    return this.#bufferedBytes;
+  }
+
+  /** Sends until the queue has it, or until nobody could answer it any more; `done` is called then, so that the checkpoint may pass the event. */
   forward(frame: Buffer, from: { session: string; epoch: number; seq: number }, done: () => void): void {
     const body = this.#bodyOf(frame, from);
     if (body === undefined) {
       done();
       return;
     }
-    const sending = this.#sendUntilTaken(body, from.seq, done).finally(() => this.#sends.delete(sending));
+    this.#bufferedBytes += body.length;
+    const sending = this.#sendUntilTaken(body, from.seq, done).finally(() => {
+      this.#bufferedBytes -= body.length;
+      this.#sends.delete(sending);
+    });
     this.#sends.add(sending);
   }
 
@@ -64,10 +77,13 @@ export class InteractionForwarder {
   async #sendUntilTaken(body: string, seq: number, done: () => void): Promise<void> {
     const { sender, clock, random, logger } = this.#options;
     const { signal } = this.#stopping;
+    const giveUpAtMs = clock.monotonicMs() + tokenLifeMs;
     for (let attempt = 0; !signal.aborted; attempt += 1) {
       const outcome = await sender.sendInteraction(body);
+      const isTooLate = clock.monotonicMs() >= giveUpAtMs;
       if (outcome === 'refused') logger.error({ seq, bytes: body.length }, 'interaction.refused');
-      if (outcome !== 'failed') {
+      else if (outcome === 'failed' && isTooLate) logger.error({ seq, attempts: attempt + 1 }, 'interaction.given_up');
+      if (outcome !== 'failed' || isTooLate) {
         done();
         return;
       }

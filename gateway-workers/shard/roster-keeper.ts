@@ -10,6 +10,8 @@ const retryMs = 2000;
 
 export interface RosterKeeperOptions {
   readonly shard: ShardAddress;
+  /** The lease's epoch: a roster of a later owner is not overwritten. */
+  readonly epoch: () => number;
   readonly store: CoordinationStore;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -22,8 +24,12 @@ export interface RosterKeeperOptions {
 export class RosterKeeper {
   readonly #options: RosterKeeperOptions;
   readonly #guilds = new Map<string, number>();
+  /** Guilds that were left before it was known which there are. */
+  readonly #leftEarly = new Set<string>();
   #userId = '';
   #applicationId = '';
+  /** What there was before is known: from the table, or from a READY. Nothing is stored earlier. */
+  #isComplete = false;
   /** Called once the changes they belong to are stored. */
   #releases: (() => void)[] = [];
   #isDirty = false;
@@ -35,33 +41,40 @@ export class RosterKeeper {
     this.#options = options;
   }
 
-  get guildCount(): number {
-    return this.#guilds.size;
+  get isComplete(): boolean {
+    return this.#isComplete;
   }
 
-  get guilds(): ReadonlyMap<string, number> {
-    return this.#guilds;
+  get guildCount(): number {
+    return this.#guilds.size;
   }
 
   /** Loads what a previous owner stored. Rejects with `StoreUnavailable`. */
   async restore(): Promise<void> {
     const roster = await this.#options.store.readRoster(this.#options.shard);
-    if (!roster || this.#userId !== '') return;
-    this.#userId = roster.userId;
-    this.#applicationId = roster.applicationId;
-    for (const [guildId, memberCount] of roster.guilds) {
-      if (!this.#guilds.has(guildId)) this.#guilds.set(guildId, memberCount);
+    if (this.#isComplete) return;
+    this.#isComplete = true;
+    if (roster) {
+      this.#userId = roster.userId;
+      this.#applicationId = roster.applicationId;
+      for (const [guildId, memberCount] of roster.guilds) {
+        if (!this.#guilds.has(guildId) && !this.#leftEarly.has(guildId)) this.#guilds.set(guildId, memberCount);
+      }
     }
+    this.#leftEarly.clear();
+    if (this.#isDirty) this.#storeIn(0);
   }
 
-  /** READY begins anew: all guilds of the shard, unavailable until their GUILD_CREATE. */
+  /** READY begins anew: all guilds of the shard, unavailable until their GUILD_CREATE. Stored at once. */
   begin(ready: { userId: string; applicationId: string; guildIds: readonly string[] }): void {
     this.#userId = ready.userId;
     this.#applicationId = ready.applicationId;
     const memberCounts = new Map(this.#guilds);
     this.#guilds.clear();
     for (const guildId of ready.guildIds) this.#guilds.set(guildId, memberCounts.get(guildId) ?? 0);
-    this.#changed();
+    this.#isComplete = true;
+    this.#isDirty = true;
+    this.#storeIn(0);
   }
 
   /** Takes a GUILD_CREATE into account; `false` when it tells nothing new. */
@@ -69,6 +82,7 @@ export class RosterKeeper {
     const before = this.#guilds.get(guildId);
     const next = memberCount ?? before ?? 0;
     if (before === next) return false;
+    this.#leftEarly.delete(guildId);
     this.#guilds.set(guildId, next);
     this.#changed();
     return true;
@@ -76,7 +90,8 @@ export class RosterKeeper {
 
   /** Takes a GUILD_DELETE that is not an outage into account; `false` when the guild was not known. */
   guildDeleted(guildId: string): boolean {
-    if (!this.#guilds.delete(guildId)) return false;
+    if (!this.#isComplete) this.#leftEarly.add(guildId);
+    if (!this.#guilds.delete(guildId) && this.#isComplete) return false;
     this.#changed();
     return true;
   }
@@ -84,6 +99,15 @@ export class RosterKeeper {
   /** Calls `release` once everything that changed so far is stored. */
   afterStoring(release: () => void): void {
     this.#releases.push(release);
+  }
+
+  /** Stores what is not stored yet, one attempt. Never rejects. */
+  async storeNow(): Promise<void> {
+    await this.#storing;
+    if (!this.#isDirty || !this.#isComplete) return;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    await this.#startStoring();
   }
 
   /** Stops storing; waits for a write that is under way. */
@@ -99,24 +123,32 @@ export class RosterKeeper {
   }
 
   #storeIn(durationMs: number): void {
-    if (this.#timer !== undefined || this.#storing !== undefined || this.#isClosed) return;
+    if (this.#storing !== undefined || this.#isClosed || !this.#isComplete) return;
+    if (this.#timer !== undefined && durationMs > 0) return;
+    this.#timer?.cancel();
     this.#timer = this.#options.clock.schedule(durationMs, () => {
       this.#timer = undefined;
-      this.#storing = this.#store().finally(() => {
-        this.#storing = undefined;
-        if (this.#isDirty) this.#storeIn(retryMs);
-      });
+      void this.#startStoring();
     });
   }
 
+  #startStoring(): Promise<void> {
+    this.#storing = this.#store().finally(() => {
+      this.#storing = undefined;
+      if (this.#isDirty) this.#storeIn(retryMs);
+    });
+    return this.#storing;
+  }
+
   async #store(): Promise<void> {
-    const { store, shard, logger } = this.#options;
+    const { store, shard, epoch, logger } = this.#options;
     const releases = this.#releases;
     this.#releases = [];
     this.#isDirty = false;
     try {
-      const guilds = new Map(this.#guilds);
-      await store.writeRoster(shard, { userId: this.#userId, applicationId: this.#applicationId, guilds });
+      const roster = { userId: this.#userId, applicationId: this.#applicationId, guilds: new Map(this.#guilds) };
+      // Refused: the shard has another owner, and what this one knows is of no use any more.
+      if (!(await store.writeRoster(shard, epoch(), roster))) logger.warn({ epoch: epoch() }, 'roster.outdated');
       for (const release of releases) release();
     } catch (error) {
       this.#releases = [...releases, ...this.#releases];

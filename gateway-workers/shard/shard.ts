@@ -8,7 +8,7 @@ import {
   type Lease,
   type ShardReport,
 } from '../../shared/coordination/model.ts';
-import { type CoordinationStore, StoreUnavailable } from '../../shared/coordination/store.ts';
+import type { CoordinationStore } from '../../shared/coordination/store.ts';
 import type { EnvelopeEncoding } from '../../shared/envelope.ts';
 import { type BatonError, messageOf } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/logger.ts';
@@ -41,7 +41,7 @@ export interface ShardEnvironment {
   readonly compress: GatewayCompression;
   readonly encoding: EnvelopeEncoding;
   readonly isWanted: (type: string) => boolean;
-  readonly identifyGate: IdentifyGate;
+  readonly identifyGate: IdentifyGate & { leave(shard: ShardAddress): void };
   readonly interactions: InteractionsSender;
   readonly store: CoordinationStore;
   readonly parking: ParkingLot;
@@ -90,7 +90,6 @@ export class Shard implements PublishingShard, GatewayListener {
   #onHeld: (() => void) | undefined;
   #isReplaying = false;
   #isReady = false;
-  #isRestored = false;
   #resumedUnconfirmed = false;
   #events = 0;
   #eventsPerSecond = 0;
@@ -105,7 +104,7 @@ export class Shard implements PublishingShard, GatewayListener {
     this.#measuredAtMs = clock.monotonicMs();
     const logger = environment.logger.child({ shard: shard.shardId });
     this.#logger = logger;
-    this.#roster = new RosterKeeper({ shard, store, clock, logger });
+    this.#roster = new RosterKeeper({ shard, epoch: () => this.epoch, store, clock, logger });
     this.#interactions = new InteractionForwarder({ shard, sender: environment.interactions, clock, random, logger });
     this.#connection = new GatewayConnection({
       shard,
@@ -152,7 +151,6 @@ export class Shard implements PublishingShard, GatewayListener {
     const session = this.#sessionOf(lease);
     if (checkpoint.session !== undefined) this.#streams.push(this.#openStream(checkpoint.session, checkpoint));
     this.#isReplaying = session !== undefined;
-    this.#isRestored = session === undefined;
     if (session !== undefined) this.#track(this.#restoreRoster());
     if (this.#connection.state === 'idle') this.#connection.connect(session);
     else this.#connection.proceed(session);
@@ -173,34 +171,41 @@ export class Shard implements PublishingShard, GatewayListener {
 
   /** Connected, acknowledged, and the roster known (design, rules 11 and 12). */
   get isReady(): boolean {
-    return this.#isReady && this.#isRestored;
+    return this.#isReady && this.#roster.isComplete;
   }
 
   get bufferedBytes(): number {
-    return this.#streams.reduce((bytes, stream) => bytes + stream.bufferedBytes, 0);
+    return this.#streams.reduce((bytes, stream) => bytes + stream.bufferedBytes, this.#interactions.bufferedBytes);
   }
 
   get resumeUrl(): string | undefined {
     return this.#resumeUrl;
   }
 
-  /** A single live session, so that one checkpoint says all there is to hand over. */
-  get isHandable(): boolean {
-    return this.stream === undefined || this.#streams.length === 1;
+  /** One live session or none, and none just starting: then one checkpoint says all there is to hand over. */
+  get isSettled(): boolean {
+    const { stream } = this;
+    if (this.#connection.state === 'identifying') return false;
+    return stream === undefined || (this.#streams.length === 1 && !stream.ended);
   }
 
-  /** An IDENTIFY is under way: what it brings must be known before the shard is let go. */
-  get isIdentifying(): boolean {
-    return this.#connection.state === 'identifying';
-  }
-
-  /** What a release carries. */
-  checkpoint(): Checkpoint {
-    return this.stream?.checkpoint() ?? emptyCheckpoint;
+  /** What a release carries: the newest session. Frames of a dead one that did not go out in time are lost, and told. */
+  releaseCheckpoint(): Checkpoint {
+    const { stream } = this;
+    const newest = this.#streams.at(-1);
+    if (stream !== undefined && (stream !== newest || stream.ended)) {
+      this.#logger.error({ session: stream.session, frames: stream.bufferedFrames }, 'shard.frames_left_behind');
+    }
+    return newest === undefined || newest.ended ? emptyCheckpoint : newest.checkpoint();
   }
 
   checkpointEntry(): CheckpointEntry {
-    return { epoch: this.epoch, ...this.checkpoint() };
+    return { epoch: this.epoch, ...(this.stream?.checkpoint() ?? emptyCheckpoint) };
+  }
+
+  /** Stores what the next owner must know and Discord does not tell it again. Never rejects. */
+  storeRoster(): Promise<void> {
+    return this.#roster.storeNow();
   }
 
   pauseReading(): void {
@@ -219,7 +224,9 @@ export class Shard implements PublishingShard, GatewayListener {
   /** Closes the socket so that the session lives, and stops everything of the shard here. */
   async close(): Promise<void> {
     this.#closing.abort();
-    await Promise.all([this.#connection.close(), this.#roster.close(), this.#interactions.close(), ...this.#tasks]);
+    const closed = this.#connection.close();
+    this.#environment.identifyGate.leave(this.shard);
+    await Promise.all([closed, this.#roster.close(), this.#interactions.close(), ...this.#tasks]);
   }
 
   /** Takes the event rate since the last call; called at even intervals. */
@@ -270,7 +277,6 @@ export class Shard implements PublishingShard, GatewayListener {
     this.#streams.push(this.#openStream(session.sessionId, undefined));
     this.#isReplaying = false;
     this.#isReady = true;
-    this.#isRestored = true;
     this.#roster.begin(ready);
     this.#setResumeUrl(session.resumeGatewayUrl);
     this.#logger.info({ epoch: this.epoch, guilds: ready.guildIds.length }, 'shard.ready');
@@ -355,12 +361,10 @@ export class Shard implements PublishingShard, GatewayListener {
 
   async #restoreRoster(): Promise<void> {
     const { clock } = this.#environment;
-    while (!this.#closing.signal.aborted && !this.#isRestored) {
+    while (!this.#closing.signal.aborted && !this.#roster.isComplete) {
       try {
         await this.#roster.restore();
-        this.#isRestored = true;
       } catch (error) {
-        if (!(error instanceof StoreUnavailable)) this.#isRestored = true;
         this.#logger.warn({ error: messageOf(error) }, 'roster.not_restored');
         await clock.sleep(1000, this.#closing.signal);
       }

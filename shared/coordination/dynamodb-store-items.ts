@@ -219,7 +219,7 @@ export const parseGate: (raw: RawItem) => GateToken = itemParser(
 );
 
 export const parseRoster: (raw: RawItem) => ShardRoster = itemParser(
-  z.object({ userId: z.string(), applicationId: z.string(), guilds: binary }),
+  z.object({ epoch: whole, userId: z.string(), applicationId: z.string(), guilds: binary }),
   ({ userId, applicationId, guilds }) => ({ userId, applicationId, guilds: decodeRosterGuilds(guilds) }),
 );
 

@@ -36,7 +36,6 @@ import {
   workersPartition,
 } from './dynamodb-store-items.ts';
 import type {
-  Checkpoint,
   CheckpointEntry,
   CheckpointItem,
   CoordinatorRole,
@@ -79,6 +78,7 @@ const when = {
   fleetIsAsSeen: `#shardCount = :seenShardCount AND #maxConcurrency = :seenMaxConcurrency AND #gatewayUrl = :seenGatewayUrl AND ${formatIsOurs}`,
   roleIsAsSeen: `#term = :seenTerm AND #counter = :seenCounter AND ${formatIsOurs}`,
   versionIsAsSeen: `#version = :seen AND ${formatIsOurs}`,
+  rosterIsAbsentOrOfNoLaterEpoch: `attribute_not_exists(#pk) OR (#epoch <= :epoch AND ${formatIsOurs})`,
   budgetIsAboveReserve: `#remaining > :reserve AND ${formatIsOurs}`,
 } as const;
 
@@ -254,20 +254,17 @@ export class DynamoDbStore implements CoordinationStore {
   }
 
   /** Condition: `leaseIsOwnedAndWantedBy` the next owner; to nobody: `leaseIsOwned`. */
-  async release(
-    shard: ShardAddress,
-    release: { owner: Incarnation; epoch: number; to: Incarnation | undefined; checkpoint: Checkpoint },
-  ): Promise<LeaseOutcome> {
-    const { owner, epoch, to } = release;
-    const values = { owner, epoch, next: epoch + 1, ck: storeCheckpoint(release.checkpoint) };
+  async release(shard: ShardAddress, release: Parameters<CoordinationStore['release']>[1]): Promise<LeaseOutcome> {
+    const { owner, epoch, to, resumeUrl } = release;
+    const ck = storeCheckpoint(release.checkpoint);
+    const values = { owner, epoch, next: epoch + 1, ck, ...(resumeUrl !== undefined && { url: resumeUrl }) };
+    const set = `SET #epoch = :next, #ck = :ck${resumeUrl === undefined ? '' : ', #url = :url'}`;
     return to === undefined
-      ? this.#changeLease(shard, 'SET #epoch = :next, #ck = :ck REMOVE #want, #owner', when.leaseIsOwned, values)
-      : this.#changeLease(
-          shard,
-          'SET #epoch = :next, #ck = :ck, #owner = :want REMOVE #want',
-          when.leaseIsOwnedAndWantedBy,
-          { ...values, want: to },
-        );
+      ? this.#changeLease(shard, `${set} REMOVE #want, #owner`, when.leaseIsOwned, values)
+      : this.#changeLease(shard, `${set}, #owner = :want REMOVE #want`, when.leaseIsOwnedAndWantedBy, {
+          ...values,
+          want: to,
+        });
   }
 
   /** Condition: `leaseIsOwned`; to take the wish back: `leaseIsOwnedAndWantedBy` the unwanted one. */
@@ -382,11 +379,13 @@ export class DynamoDbStore implements CoordinationStore {
     return raw && parseRoster(raw);
   }
 
-  /** Condition: `absentOrKnown`. */
-  async writeRoster(shard: ShardAddress, { userId, applicationId, guilds }: ShardRoster): Promise<void> {
-    const fields = { userId, applicationId, guilds: encodeRosterGuilds(guilds) };
-    const put = await this.#put(itemKey.roster(shard), fields, when.absentOrKnown);
+  /** Condition: `rosterIsAbsentOrOfNoLaterEpoch`. */
+  async writeRoster(shard: ShardAddress, epoch: number, roster: ShardRoster): Promise<boolean> {
+    const { userId, applicationId, guilds } = roster;
+    const fields = { epoch, userId, applicationId, guilds: encodeRosterGuilds(guilds) };
+    const put = await this.#put(itemKey.roster(shard), fields, when.rosterIsAbsentOrOfNoLaterEpoch, { epoch });
     if (put.kind === 'refused' && put.item) parseRoster(put.item);
+    return put.kind === 'done';
   }
 
   /** Condition: `absentOrKnown`. */

@@ -67,7 +67,7 @@ export class FleetCare {
     const { ownShardIds, me, clock } = this.#options;
     this.#noticeJoins(workers);
     const others = workers.filter((worker) => worker.incarnation !== me && !this.#fenced.has(worker.incarnation));
-    const { dead, fenced } = await this.#watch.read(others);
+    const { dead, fenced, items } = await this.#watch.read(others);
     for (const worker of fenced) await this.#fence(worker);
     if (!acting || signal.aborted) return;
     for (const worker of dead) await this.#fence(worker);
@@ -89,6 +89,7 @@ export class FleetCare {
       ),
       settled,
     });
+    await this.#remind(workers, leases, items);
     await this.carryOut(plan.assignments, workers, signal);
     if (workers.some((worker) => !worker.draining)) this.#reportUnplaced(plan.unplaced);
     await this.#removeEmpty(workers, leases, plan.assignments);
@@ -200,25 +201,58 @@ export class FleetCare {
       const shards = nudges.get(incarnation) ?? new Set<ShardKey>();
       nudges.set(incarnation, shards.add(shardKey(shard)));
     };
+    let failure: Error | undefined;
     // Ten at a time: a fleet of thousands is assigned in seconds, and the table is not overrun.
-    for (let index = 0; index < assignments.length && !signal.aborted; index += 10) {
+    for (let index = 0; index < assignments.length && failure === undefined && !signal.aborted; index += 10) {
       const group = assignments.slice(index, index + 10);
-      const leases = await Promise.all(group.map((assignment) => this.#assign(assignment)));
-      group.forEach((assignment, place) => {
-        const lease = leases[place];
-        if (lease === undefined) return;
+      const outcomes = await Promise.allSettled(group.map((assignment) => this.#assign(assignment)));
+      for (const [place, outcome] of outcomes.entries()) {
+        // The others of the group are carried out all the same, and their owners must hear of it.
+        if (outcome.status === 'rejected') failure ??= outcome.reason as Error;
+        const lease = outcome.status === 'fulfilled' ? outcome.value : undefined;
+        if (lease === undefined) continue;
         changed.push(lease);
         if (lease.owner === this.#options.me || lease.want === this.#options.me) own.push(lease);
         nudge(lease.owner, lease.shard);
-        if (assignment.kind === 'want') nudge(assignment.want, lease.shard);
-      });
+        const assignment = group[place];
+        if (assignment?.kind === 'want') nudge(assignment.want, lease.shard);
+      }
     }
     if (own.length > 0) this.#options.onOwnLease(own);
+    await this.#nudge(workers, nudges);
+    if (failure !== undefined) throw failure;
+    return changed;
+  }
+
+  /** Owners whose own item does not list what they were given have not heard of it: a message may be lost, or its sender dead. */
+  async #remind(
+    workers: readonly WorkerRecord[],
+    leases: readonly Lease[],
+    items: readonly CheckpointItem[],
+  ): Promise<void> {
+    const entries = new Map(items.map((item) => [item.incarnation, item.entries]));
+    const inOneItem = new Set(
+      workers.filter(({ chunkCount }) => chunkCount === 1).map(({ incarnation }) => incarnation),
+    );
+    const nudges = new Map<Incarnation, Set<ShardKey>>();
+    for (const { shard, owner, epoch } of leases) {
+      if (owner === undefined || !inOneItem.has(owner)) continue;
+      const listed = entries.get(owner);
+      const key = shardKey(shard);
+      if (listed === undefined || (listed.get(key)?.epoch ?? -1) >= epoch) continue;
+      nudges.set(owner, (nudges.get(owner) ?? new Set<ShardKey>()).add(key));
+    }
+    await this.#nudge(workers, nudges);
+  }
+
+  async #nudge(
+    workers: readonly WorkerRecord[],
+    nudges: ReadonlyMap<Incarnation, ReadonlySet<ShardKey>>,
+  ): Promise<void> {
     for (const [incarnation, shards] of nudges) {
       if (incarnation === this.#options.me) continue;
       await this.send(workers, incarnation, { kind: 'nudge', shards: [...shards] });
     }
-    return changed;
   }
 
   /** One conditional write; the lease after it, or `undefined` when the lease had changed meanwhile. */

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { deadAtMs, isDead, type LivenessRules, type Observation, observe } from './liveness.ts';
-import type { Incarnation, WorkerRecord } from './model.ts';
+import type { CheckpointItem, Incarnation, WorkerRecord } from './model.ts';
 import type { CoordinationStore } from './store.ts';
 
 export interface LivenessWatchOptions {
@@ -20,8 +20,10 @@ export class LivenessWatch {
     this.#options = options;
   }
 
-  /** Reads the counters of `workers` once. Returns who of them is dead, and who is fenced already. */
-  async read(workers: readonly WorkerRecord[]): Promise<{ dead: WorkerRecord[]; fenced: WorkerRecord[] }> {
+  /** Reads the counters of `workers` once. Returns who of them is dead, who is fenced already, and what the others hold. */
+  async read(
+    workers: readonly WorkerRecord[],
+  ): Promise<{ dead: WorkerRecord[]; fenced: WorkerRecord[]; items: CheckpointItem[] }> {
     const { store, clock, rules } = this.#options;
     const startedMs = clock.monotonicMs();
     const items = await store.readCheckpoints(workers.map(({ incarnation }) => ({ incarnation, chunk: 0 })));
@@ -40,7 +42,7 @@ export class LivenessWatch {
       this.#observations.set(worker.incarnation, observation);
       if (isDead(observation, rules)) dead.push(worker);
     }
-    return { dead, fenced };
+    return { dead, fenced, items };
   }
 
   observation(incarnation: Incarnation): Observation | undefined {

@@ -35,7 +35,7 @@ export class MemoryStore implements CoordinationStore {
   readonly #checkpoints = new Map<string, CheckpointItem>();
   readonly #leases = new Map<ShardKey, Lease>();
   readonly #gates = new Map<number, GateToken>();
-  readonly #rosters = new Map<ShardKey, ShardRoster>();
+  readonly #rosters = new Map<ShardKey, { epoch: number; roster: ShardRoster }>();
   readonly #reports = new Map<Incarnation, { report: WorkerReport; expiresAtMs: number }>();
   #joined = 0;
   #fleet: FleetState | undefined;
@@ -161,15 +161,12 @@ export class MemoryStore implements CoordinationStore {
     );
   }
 
-  async release(
-    shard: ShardAddress,
-    release: { owner: Incarnation; epoch: number; to: Incarnation | undefined; checkpoint: Checkpoint },
-  ): Promise<LeaseOutcome> {
-    const { owner, epoch, to, checkpoint } = release;
+  async release(shard: ShardAddress, release: Parameters<CoordinationStore['release']>[1]): Promise<LeaseOutcome> {
+    const { owner, epoch, to, checkpoint, resumeUrl } = release;
     return this.#changeLease(
       shard,
       (lease) => lease.owner === owner && lease.epoch === epoch && (to === undefined || lease.want === to),
-      (lease) => passOn(lease, to, checkpoint),
+      (lease) => ({ ...passOn(lease, to, checkpoint), ...(resumeUrl !== undefined && { resumeUrl }) }),
     );
   }
 
@@ -271,11 +268,14 @@ export class MemoryStore implements CoordinationStore {
   }
 
   async readRoster(shard: ShardAddress): Promise<ShardRoster | undefined> {
-    return structuredClone(this.#rosters.get(shardKey(shard)));
+    return structuredClone(this.#rosters.get(shardKey(shard))?.roster);
   }
 
-  async writeRoster(shard: ShardAddress, roster: ShardRoster): Promise<void> {
-    this.#rosters.set(shardKey(shard), structuredClone(roster));
+  async writeRoster(shard: ShardAddress, epoch: number, roster: ShardRoster): Promise<boolean> {
+    const key = shardKey(shard);
+    if ((this.#rosters.get(key)?.epoch ?? 0) > epoch) return false;
+    this.#rosters.set(key, { epoch, roster: structuredClone(roster) });
+    return true;
   }
 
   async writeReport(report: WorkerReport): Promise<void> {

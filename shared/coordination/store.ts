@@ -94,7 +94,14 @@ export interface CoordinationStore {
    */
   release(
     shard: ShardAddress,
-    release: { owner: Incarnation; epoch: number; to: Incarnation | undefined; checkpoint: Checkpoint },
+    release: {
+      owner: Incarnation;
+      epoch: number;
+      to: Incarnation | undefined;
+      checkpoint: Checkpoint;
+      /** Where the released session is resumed; without it the lease keeps what it has. */
+      resumeUrl?: string | undefined;
+    },
   ): Promise<LeaseOutcome>;
   /** `SET want=:want IF owner=:owner AND epoch=:e`; `undefined` takes the wish back, `IF … AND want=:unwanted`. */
   setWant(
@@ -140,7 +147,11 @@ export interface CoordinationStore {
   ): Promise<SwapOutcome<StoredRebalanceState>>;
 
   readRoster(shard: ShardAddress): Promise<ShardRoster | undefined>;
-  writeRoster(shard: ShardAddress, roster: ShardRoster): Promise<void>;
+  /**
+   * Stores the roster unless a later owner has: `IF attribute_not_exists(epoch) OR epoch <= :epoch`.
+   * Resolves with `false` when it has.
+   */
+  writeRoster(shard: ShardAddress, epoch: number, roster: ShardRoster): Promise<boolean>;
 
   writeReport(report: WorkerReport): Promise<void>;
   /** Reports younger than {@link reportLifetimeMs}, by the clock of this process. */

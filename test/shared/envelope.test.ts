@@ -62,8 +62,10 @@ describe('the header', () => {
 
   test('is ASCII and comes back as it was, whatever session and types hold', () => {
     const count = fc.nat();
+    // JSON itself reads this one as a property like any other, objects do not; Discord has no such event.
+    const typeName = nastyText.filter((name) => name !== '__proto__');
     fc.assert(
-      fc.property(nastyText, fc.dictionary(nastyText, count), fc.boolean(), count, (session, types, flag, seq) => {
+      fc.property(nastyText, fc.dictionary(typeName, count), fc.boolean(), count, (session, types, flag, seq) => {
         const nasty: EnvelopeHeader = {
           ...header,
           session,

@@ -85,6 +85,7 @@ beforeEach(async () => {
     incarnation,
     chunk: 0,
     heartbeatMs: 3000,
+    listedForMs: 6000,
     lingerMs: 250,
     clock,
     logger: silentLogger,

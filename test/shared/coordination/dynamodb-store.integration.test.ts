@@ -118,7 +118,7 @@ describe('the layout', () => {
     const table = await createTable();
     const store = new DynamoDbStore(documents, table);
     const guilds = new Map(Array.from({ length: 2500 }, (_, index) => [`1180000000000000${1000 + index}`, 100_000]));
-    await store.writeRoster(shard, { ...roster, guilds });
+    await store.writeRoster(shard, 1, { ...roster, guilds });
     const stored = (await item(table, 'ROSTER#16.3', 'ROSTER'))?.['guilds'] as Uint8Array;
     expect(stored.length).toBeLessThan(30_000);
 
@@ -253,7 +253,7 @@ const kinds: readonly {
     required: 'guilds',
     operations: {
       readRoster: (store) => store.readRoster(shard),
-      writeRoster: (store) => store.writeRoster(shard, roster),
+      writeRoster: (store) => store.writeRoster(shard, 1, roster),
     },
   },
   {
@@ -281,7 +281,7 @@ describe.each(kinds)('an invalid item: $name', ({ pk, sk, required, operations }
     await store.refreshBudget(undefined, { total: 10, remaining: 10 });
     await store.swapRebalanceState(undefined, rebalanceState);
     await store.swapGate(0, undefined, alpha);
-    await store.writeRoster(shard, roster);
+    await store.writeRoster(shard, 1, roster);
     await store.writeReport(workerReport(alpha));
     return table;
   }

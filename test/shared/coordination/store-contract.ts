@@ -821,10 +821,11 @@ export function storeContract(open: (clock: ManualClock) => Promise<Coordination
         applicationId: '18446744073709551615',
         guilds: new Map(ids.map((id, index) => [id, index * 997])),
       };
-      await store.writeRoster(shard, roster);
+      expect(await store.writeRoster(shard, 3, roster)).toBe(true);
       expect(await store.readRoster(shard)).toEqual(roster);
       const smaller = { ...roster, guilds: new Map([['1', 0]]) };
-      await store.writeRoster(shard, smaller);
+      expect(await store.writeRoster(shard, 2, roster)).toBe(false);
+      expect(await store.writeRoster(shard, 3, smaller)).toBe(true);
       expect(await store.readRoster(shard)).toEqual(smaller);
       expect(await store.readRoster({ shardId: 3, shardCount: 32 })).toBeUndefined();
     });
