@@ -33,7 +33,7 @@ export const defaultCostInput: CostInput = {
   workerMemoryMb: 2048,
   spotShare: 0,
   lingerMs: 250,
-  eventBytes: 1024,
+  eventBytes: 750,
   envelopesPerReceive: 5,
   handlerMsPerEvent: 0.5,
   functionMemoryMb: 512,
@@ -50,6 +50,9 @@ export interface CostEstimate {
   readonly workers: number;
   readonly eventsPerSecond: number;
   readonly eventsPerEnvelope: number;
+  /** `SendMessageBatch` requests of all workers, and the checkpoint writes before them. */
+  readonly sendsPerSecond: number;
+  readonly intentsPerSecond: number;
   /** SQS requests that AWS bills, for each event from the socket to its handler. */
   readonly requestsPerEvent: number;
   readonly lines: readonly CostLine[];
@@ -92,6 +95,8 @@ export function estimateCosts(input: CostInput): CostEstimate {
     workers,
     eventsPerSecond: flow.events,
     eventsPerEnvelope: flow.events === 0 ? 0 : flow.events / flow.envelopes,
+    sendsPerSecond: flow.sendRequests,
+    intentsPerSecond: checkpointWrites(flow, workers),
     requestsPerEvent:
       flow.events === 0 ? 0 : (flow.sendRequests + flow.receiveRequests + flow.deleteRequests) / flow.events,
     lines,
@@ -212,12 +217,17 @@ function functionCosts(input: CostInput, { events, invocations }: EventFlow): Co
   ];
 }
 
-function tableCosts({ shards, interactions }: CostInput, { flushes }: EventFlow, workers: number): CostLine[] {
+/** A flush is also the heartbeat. */
+function checkpointWrites({ flushes }: EventFlow, workers: number): number {
+  return Math.max(flushes, workers / heartbeatSeconds);
+}
+
+function tableCosts({ shards, interactions }: CostInput, flow: EventFlow, workers: number): CostLine[] {
   const { perMillionWriteUnits, perMillionReadUnits, writeUnitBytes, readUnitBytes } = prices.dynamodb;
   const perWorker = shards / workers;
   const writeUnits = (bytes: number) => Math.ceil(bytes / writeUnitBytes);
   const readUnits = (bytes: number) => Math.max(1, bytes / readUnitBytes);
-  const checkpoints = Math.max(flushes, workers / heartbeatSeconds);
+  const checkpoints = checkpointWrites(flow, workers);
   const reports = workers / reportSeconds;
   const writes =
     checkpoints * writeUnits(itemBytes.checkpoint + perWorker * itemBytes.checkpointPerShard) +

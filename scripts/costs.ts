@@ -1,8 +1,10 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { type CostEstimate, type CostInput, defaultCostInput, estimateCosts, figure } from './costs-model.ts';
+import { renderCostTable } from './costs-table.ts';
 
 type Options = Partial<Record<Exclude<keyof CostInput, 'eventsPerShard'>, number>> & {
   readonly events?: number;
+  readonly table: boolean;
   readonly json: boolean;
 };
 
@@ -24,6 +26,7 @@ export async function main(args: readonly string[]): Promise<number> {
     .option('--envelopes-per-receive <count>', 'envelopes that one invocation gets', number(1, 10))
     .option('--handler-ms-per-event <ms>', 'time of the handlers', number(0, 10_000))
     .option('--function-memory-mb <mb>', 'memory of the functions', number(128, 10_240, true))
+    .option('--table', 'print the table of docs/costs.md', false)
     .option('--json', 'print one JSON object', false)
     .addHelpText('after', '\nExample:\n  npm run costs -- --shards 1000 --events 30 --linger-ms 1000');
   try {
@@ -32,10 +35,11 @@ export async function main(args: readonly string[]): Promise<number> {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     throw error;
   }
-  const { json, events = defaultCostInput.eventsPerShard, ...given } = program.opts<Options>();
+  const { table, json, events = defaultCostInput.eventsPerShard, ...given } = program.opts<Options>();
   const input: CostInput = { ...defaultCostInput, ...given, eventsPerShard: events };
   const estimate = estimateCosts(input);
-  if (json) console.log(JSON.stringify({ input, ...estimate }));
+  if (table) console.log(renderCostTable());
+  else if (json) console.log(JSON.stringify({ input, ...estimate }));
   else print(input, estimate);
   return 0;
 }

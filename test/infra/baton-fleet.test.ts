@@ -216,3 +216,21 @@ test('nothing of the stack is wide open: no action and no resource is a bare sta
   );
   expect(open).toEqual([]);
 });
+
+test('what holds data keeps its logical id: another one would make CloudFormation replace it', () => {
+  const ids = (type: string) => Object.keys(template.findResources(type)).sort();
+  expect({
+    tables: ids('AWS::DynamoDB::GlobalTable'),
+    queues: ids('AWS::SQS::Queue'),
+    secrets: ids('AWS::SecretsManager::Secret'),
+  }).toEqual({
+    tables: ['FleetCoordinationTable40207169', 'FleetDirectoryTable7B20BEF9'],
+    queues: [
+      'FleetEventsDeadLetters74C9B6A7',
+      'FleetEventsQueue8D811081',
+      'FleetInteractionsDeadLetters0A7CBBF6',
+      'FleetInteractionsQueueA6063425',
+    ],
+    secrets: ['FleetDiscordSecretCC90C39E'],
+  });
+});

@@ -4,14 +4,15 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { SQSEvent } from 'aws-lambda';
+import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
-import { bundleProgram, type ProgramName } from '../../infra/bundle.ts';
+import { bundleProgram, type ProgramName, programs } from '../../infra/bundle.ts';
 import { type EmbeddedCloud, startEmbeddedCloud } from '../../local/cloud/embedded-cloud.ts';
 import { type EventSource, startEventSource } from '../../local/cloud/sqs-event-source.ts';
 import { interactionStream, readIdentity } from '../../local/discord/event-identity.ts';
 import { Ledger } from '../../local/ledger.ts';
 import { SimulatedDiscord } from '../../local/simulated-discord.ts';
+import { defaultCostInput, estimateCosts } from '../../scripts/costs-model.ts';
 import { createSqsClient } from '../../shared/aws-clients.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { decodeEnvelope, decodeInteraction, eventsAttribute } from '../../shared/envelope.ts';
@@ -47,7 +48,7 @@ let countedInteractions: Set<string>;
 
 beforeAll(() => {
   bundles = mkdtempSync(join(tmpdir(), 'baton-bundles-'));
-  for (const program of ['worker', 'events', 'interactions'] as const) bundleProgram(program, bundleOf(program));
+  for (const program of Object.keys(programs) as ProgramName[]) bundleProgram(program, bundleOf(program));
 });
 afterAll(() => rmSync(bundles, { recursive: true, force: true }));
 
@@ -71,13 +72,25 @@ beforeEach(async () => {
 afterEach(() => cleanUp.disposeAsync());
 
 test('what the template says runs: bundled programs, their rights and their variables, and no event is lost', async () => {
-  const functions = [await startFunction('events'), await startFunction('interactions')];
+  const functions = [
+    await startConsumer('events'),
+    await startConsumer('interactions'),
+    await startFunction('rebalance'),
+  ];
   const [first, second] = [await startWorker(), await startWorker()];
   await untilConnected();
   await vi.waitFor(() => expect(first.worker.probe()).resolves.toBe(0), { timeout: 10_000 });
 
+  const [, , rebalance] = functions;
+  await expect(rebalance?.deployed.invoke({}, { getRemainingTimeInMillis: () => 60_000 })).resolves.toMatchObject({
+    kind: 'planned',
+  });
+  // One task is wanted of the service, and two are the least.
+  expect([...(rebalance?.gate.allowed.keys() ?? [])].join()).toContain('ecs:UpdateService');
+
   discord.startTraffic(300);
   await vi.waitFor(() => expect(ledger.totals.delivered).toBeGreaterThan(500), { timeout: 20_000, interval: 200 });
+  await compareWithCostModel([first.gate, second.gate]);
   // What a crashed task, its replacement and a deployment's end of an old task are to a fleet.
   first.worker.kill('SIGKILL');
   const third = await startWorker();
@@ -178,9 +191,9 @@ async function startWorker(limit?: (actions: readonly string[]) => readonly stri
   return { worker, gate };
 }
 
-async function startFunction(program: 'events' | 'interactions', secretValue?: string) {
+async function startFunction(program: Exclude<ProgramName, 'worker'>, secretValue?: string) {
   const functionName = `baton-${program}`;
-  const { Role, Timeout } = propertiesOf(template, 'AWS::Lambda::Function', { FunctionName: functionName });
+  const { Role } = propertiesOf(template, 'AWS::Lambda::Function', { FunctionName: functionName });
   const token = JSON.stringify({ token: discord.environment.DISCORD_TOKEN });
   const gate = await startGate(roleOf(Role), secretValue ?? token);
   const deployed = await DeployedFunction.start(bundleOf(program), {
@@ -192,9 +205,16 @@ async function startFunction(program: 'events' | 'interactions', secretValue?: s
     AWS_LAMBDA_FUNCTION_NAME: functionName,
   });
   cleanUp.use(deployed);
-  const source = await startSource(program, deployed, (Timeout as number) * 1000);
+  return { gate, deployed };
+}
+
+/** A function with the queue that triggers it. */
+async function startConsumer(program: 'events' | 'interactions') {
+  const started = await startFunction(program);
+  const { Timeout } = propertiesOf(template, 'AWS::Lambda::Function', { FunctionName: `baton-${program}` });
+  const source = await startSource(program, started.deployed, (Timeout as number) * 1000);
   cleanUp.defer(() => source.stop());
-  return { gate };
+  return started;
 }
 
 /** The trigger of a function, with the settings of its mapping in the template. */
@@ -225,7 +245,7 @@ async function startSource(
     maximumConcurrency: ScalingConfig.MaximumConcurrency,
     functionTimeoutMs,
     handler: async (event, context) => {
-      const response = await deployed.invoke(event, context);
+      const response = await deployed.invoke<SQSBatchResponse | undefined>(event, context);
       const failed = new Set(response?.batchItemFailures.map(({ itemIdentifier }) => itemIdentifier));
       countDeliveries(program, { Records: event.Records.filter(({ messageId }) => !failed.has(messageId)) });
       return response;
@@ -254,6 +274,26 @@ function countDeliveries(program: 'events' | 'interactions', { Records }: SQSEve
 function count(data: unknown, unfenced: boolean): void {
   const identity = readIdentity(data);
   if (identity) ledger.delivered(identity.stream, identity.n, Date.now(), { unfenced });
+}
+
+/** What workers send in five seconds against what `npm run costs` says they do. */
+async function compareWithCostModel(gates: readonly IamGate[]): Promise<void> {
+  const seconds = 5;
+  const countOf = (what: RegExp) =>
+    gates.flatMap(({ allowed }) => [...allowed]).reduce((sum, [name, times]) => sum + (what.test(name) ? times : 0), 0);
+  const sends = /^sqs:SendMessage on .*-events\.fifo$/;
+  const intents = /^dynamodb:UpdateItem on .*-coordination$/;
+  const before = { sends: countOf(sends), intents: countOf(intents), delivered: ledger.totals.delivered };
+  await systemClock.sleep(seconds * 1000, new AbortController().signal);
+  const events = (ledger.totals.delivered - before.delivered) / seconds;
+  const predicted = estimateCosts({ ...defaultCostInput, shards, eventsPerShard: events / shards });
+  for (const [measured, expected] of [
+    [(countOf(sends) - before.sends) / seconds, predicted.sendsPerSecond],
+    [(countOf(intents) - before.intents) / seconds, predicted.intentsPerSecond],
+  ] as const) {
+    expect(measured / expected).toBeGreaterThan(0.6);
+    expect(measured / expected).toBeLessThan(1.4);
+  }
 }
 
 async function untilConnected(): Promise<void> {

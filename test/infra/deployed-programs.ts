@@ -1,7 +1,7 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import type { Context, SQSBatchResponse, SQSEvent } from 'aws-lambda';
+import type { Context } from 'aws-lambda';
 import type { Invocation, InvocationAnswer } from './function-process.ts';
 
 /** A bundled worker run by plain Node, with nothing in its environment but what it is given. */
@@ -71,7 +71,7 @@ export class DeployedFunction implements AsyncDisposable {
   }
 
   /** Rejects as the invocation fails. */
-  async invoke(event: SQSEvent, context: Context): Promise<SQSBatchResponse | undefined> {
+  async invoke<Result>(event: unknown, context: Pick<Context, 'getRemainingTimeInMillis'>): Promise<Result> {
     const number = (this.#count += 1);
     const invocation = {
       number,
@@ -85,7 +85,7 @@ export class DeployedFunction implements AsyncDisposable {
       this.#child.send(invocation);
     });
     if ('failure' in answer) throw new Error(answer.failure);
-    return answer.result;
+    return answer.result as Result;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,21 +1,21 @@
 import { pathToFileURL } from 'node:url';
-import type { Context, SQSBatchResponse, SQSEvent } from 'aws-lambda';
+import type { Context } from 'aws-lambda';
 
 /** One invocation, and its answer under the same number. */
 export interface Invocation {
   readonly number: number;
-  readonly event: SQSEvent;
+  readonly event: unknown;
   readonly context: Omit<Context, 'getRemainingTimeInMillis' | 'done' | 'fail' | 'succeed'>;
   readonly deadlineAtMs: number;
 }
 
 export type InvocationAnswer =
-  | { readonly number: number; readonly result: SQSBatchResponse | undefined }
+  | { readonly number: number; readonly result: unknown }
   | { readonly number: number; readonly failure: string };
 
 /** A bundled function in a process with an environment of its own, as Lambda runs it. Its file is the first argument. */
 const { handler } = (await import(pathToFileURL(process.argv[2] as string).href)) as {
-  handler: (event: SQSEvent, context: Context) => Promise<SQSBatchResponse | undefined>;
+  handler: (event: unknown, context: Context) => Promise<unknown>;
 };
 
 process.on('message', ({ number, event, context, deadlineAtMs }: Invocation) => {

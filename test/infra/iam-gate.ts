@@ -24,6 +24,8 @@ export class IamGate implements AsyncDisposable {
   /** How often what went through. */
   readonly allowed = new Map<string, number>();
   readonly #options: IamGateOptions;
+  /** Of services that have no emulator; the workers' service wants one task. */
+  readonly #answers: Readonly<Record<string, unknown>>;
   readonly #server: Server;
 
   static async start(options: IamGateOptions): Promise<IamGate> {
@@ -35,6 +37,11 @@ export class IamGate implements AsyncDisposable {
 
   private constructor(options: IamGateOptions) {
     this.#options = options;
+    this.#answers = {
+      'secretsmanager:GetSecretValue': { ARN: options.secret.arn, SecretString: options.secret.value },
+      'ecs:DescribeServices': { services: [{ desiredCount: 1, deployments: [{}] }] },
+      'ecs:UpdateService': {},
+    };
     this.#server = createServer((incoming, outgoing) => {
       const chunks: Buffer[] = [];
       incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -49,6 +56,7 @@ export class IamGate implements AsyncDisposable {
       AWS_ENDPOINT_URL_DYNAMODB: url,
       AWS_ENDPOINT_URL_SQS: url,
       AWS_ENDPOINT_URL_SECRETS_MANAGER: url,
+      AWS_ENDPOINT_URL_ECS: url,
       AWS_ACCESS_KEY_ID: 'local',
       AWS_SECRET_ACCESS_KEY: 'local',
     };
@@ -75,9 +83,10 @@ export class IamGate implements AsyncDisposable {
       );
       return;
     }
-    if (action === 'secretsmanager:GetSecretValue') {
+    const stubbed = this.#answers[action];
+    if (stubbed !== undefined) {
       outgoing.writeHead(200, { 'content-type': 'application/x-amz-json-1.1' });
-      outgoing.end(JSON.stringify({ ARN: this.#options.secret.arn, SecretString: this.#options.secret.value }));
+      outgoing.end(JSON.stringify(stubbed));
       return;
     }
     this.#forward(
@@ -116,6 +125,7 @@ const services: Readonly<Record<string, string>> = {
   DynamoDB_20120810: 'dynamodb',
   AmazonSQS: 'sqs',
   secretsmanager: 'secretsmanager',
+  AmazonEC2ContainerServiceV20141113: 'ecs',
 };
 
 /** Actions of IAM whose name is not that of the API's operation (IAM, "Actions, resources, and condition keys"). */
@@ -132,11 +142,18 @@ function awsRequest(target: string, body: Buffer, secretArn: string): AwsRequest
     RequestItems?: Record<string, unknown>;
     QueueUrl?: string;
     QueueName?: string;
+    cluster?: string;
+    service?: string;
+    services?: string[];
   };
   const tables = input.TableName === undefined ? Object.keys(input.RequestItems ?? {}) : [input.TableName];
   const queue = input.QueueName ?? input.QueueUrl?.split('/').at(-1);
   const arn = (resource: string) => `arn:aws:${services[service]}:us-east-1:000000000000:${resource}`;
   if (services[service] === 'dynamodb') return { action, resources: tables.map((table) => arn(`table/${table}`)) };
   if (services[service] === 'sqs') return { action, resources: [arn(queue ?? '')] };
+  if (services[service] === 'ecs') {
+    const names = input.services ?? [input.service ?? ''];
+    return { action, resources: names.map((name) => arn(`service/${input.cluster}/${name}`)) };
+  }
   return { action, resources: [secretArn] };
 }

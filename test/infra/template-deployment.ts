@@ -28,6 +28,7 @@ type Properties = Readonly<Record<string, unknown>>;
 interface Physical {
   readonly ref: string;
   readonly arn: string;
+  readonly name: string;
 }
 
 /** The tables and queues of a template, made on emulators; everything else of the template stays on paper. */
@@ -49,7 +50,7 @@ export class TemplateDeployment {
       await dynamodb.send(new CreateTableCommand(tableRequest(Properties)));
       await dynamodb.send(new UpdateTimeToLiveCommand(expiryRequest(Properties))).catch(unlessUnknown);
       const name = Properties['TableName'] as string;
-      deployment.#physical.set(id, { ref: name, arn: `arn:aws:dynamodb:${localRegion}:${account}:table/${name}` });
+      deployment.#physical.set(id, { ref: name, arn: arnOf('dynamodb', `table/${name}`), name });
     }
     const queues = resources.filter(([, { Type }]) => Type === 'AWS::SQS::Queue');
     // Dead letters first: the others refer to them.
@@ -61,11 +62,11 @@ export class TemplateDeployment {
       const { QueueUrl } = await sqs.send(
         new CreateQueueCommand({ QueueName: name, Attributes: deployment.#attributesOf(rest) }),
       );
-      deployment.#physical.set(id, { ref: QueueUrl as string, arn: `arn:aws:sqs:${localRegion}:${account}:${name}` });
+      deployment.#physical.set(id, { ref: QueueUrl as string, arn: arnOf('sqs', name), name });
     }
-    for (const [id, { Properties }] of resources.filter(([, { Type }]) => Type === 'AWS::SecretsManager::Secret')) {
-      const arn = `arn:aws:secretsmanager:${localRegion}:${account}:secret:${Properties['Name'] as string}-AbCdEf`;
-      deployment.#physical.set(id, { ref: arn, arn });
+    for (const [id, { Type, Properties }] of resources) {
+      const stub = stubs[Type]?.(Properties);
+      if (stub) deployment.#physical.set(id, stub);
     }
     dynamodb.destroy();
     sqs.destroy();
@@ -89,6 +90,7 @@ export class TemplateDeployment {
     if (intrinsic === 'Fn::GetAtt') {
       const [id, attribute] = argument as [string, string];
       if (attribute === 'Arn') return this.#find(id).arn;
+      if (attribute === 'Name') return this.#find(id).name;
     }
     if (intrinsic === 'Fn::Join') {
       const [separator, parts] = argument as [string, unknown[]];
@@ -123,6 +125,27 @@ const pseudoParameters: Readonly<Record<string, string>> = {
   'AWS::Partition': 'aws',
   'AWS::Region': localRegion,
 };
+
+/** What programs are told of resources that no emulator has. */
+const stubs: Readonly<Record<string, (properties: Properties) => Physical>> = {
+  'AWS::ECS::Cluster': ({ ClusterName }) => {
+    const name = ClusterName as string;
+    return { ref: name, arn: arnOf('ecs', `cluster/${name}`), name };
+  },
+  'AWS::ECS::Service': ({ ServiceName }) => {
+    const name = ServiceName as string;
+    const arn = arnOf('ecs', `service/baton/${name}`);
+    return { ref: arn, arn, name };
+  },
+  'AWS::SecretsManager::Secret': ({ Name }) => {
+    const arn = arnOf('secretsmanager', `secret:${Name as string}-AbCdEf`);
+    return { ref: arn, arn, name: Name as string };
+  },
+};
+
+function arnOf(service: string, resource: string): string {
+  return `arn:aws:${service}:${localRegion}:${account}:${resource}`;
+}
 
 function tableRequest({
   TableName,
