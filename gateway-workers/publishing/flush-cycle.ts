@@ -296,7 +296,6 @@ export class FlushCycle {
         case 'failed':
         case undefined:
           // It stays in doubt; the next cycle tries again under the same id.
-          doubt.isUncertain = true;
           break;
       }
     });

@@ -15,8 +15,11 @@ export interface Doubt {
   /** The same by this process's monotonic clock; absent when another owner made the first attempt. */
   readonly firstAttemptMonotonicMs: number | undefined;
   unfenced: boolean;
-  /** An attempt was made whose outcome is not known. */
-  isUncertain: boolean;
+  /**
+   * Another owner tried to send it, in other bytes perhaps: what is refused now may have been taken then. This owner's
+   * own attempts all carry the same bytes, and what SQS refuses for them it has always refused.
+   */
+  readonly isInherited: boolean;
   /** Absent while the range is rebuilt from Discord's replay. */
   packed: PackedFrames | undefined;
   /** Start of the last confirmed checkpoint write that lists this range with its present mark. */
@@ -161,7 +164,7 @@ export class SessionStream {
         firstAttemptAtMs: now.wallClockMs,
         firstAttemptMonotonicMs: now.monotonicMs,
         unfenced: (frames[0] as KeptFrame).seq <= this.#unfencedUpTo,
-        isUncertain: false,
+        isInherited: false,
         packed: cut.packed,
         listedAtMs: undefined,
       };
@@ -183,7 +186,7 @@ export class SessionStream {
     if (this.#doubt !== doubt || frames === undefined) return;
     this.#doubt = undefined;
     // An earlier attempt may have been taken: what is sent under other boundaries says that it may be double.
-    if (doubt.isUncertain) this.#unfencedUpTo = Math.max(this.#unfencedUpTo, doubt.last);
+    if (doubt.isInherited) this.#unfencedUpTo = Math.max(this.#unfencedUpTo, doubt.last);
     if (frames.length === 1) {
       this.#hand(frames[0] as KeptFrame);
       return;
@@ -250,7 +253,7 @@ function inheritedDoubt({ first, last, firstAttemptAtMs, unfenced }: EnvelopeInD
     firstAttemptAtMs,
     firstAttemptMonotonicMs: undefined,
     unfenced: unfenced ?? false,
-    isUncertain: true,
+    isInherited: true,
     packed: undefined,
     listedAtMs: undefined,
   };

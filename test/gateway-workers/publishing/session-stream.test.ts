@@ -152,13 +152,11 @@ describe('a stream', () => {
     expect(stream.checkpoint()).toMatchObject({ acknowledgedSeq: 17, publishedSeq: 17 });
   });
 
-  test('marks what it sends under other boundaries after an attempt whose outcome nobody knows', () => {
-    const stream = openStream();
-    for (const seq of [2, 3]) stream.accept(frame(seq));
-    const doubt = stream.cut(now) as Doubt;
-    doubt.isUncertain = true;
-    stream.refuse(doubt);
-    stream.accept(frame(4));
+  test('marks what it sends under other boundaries when the owner before it may have sent the whole', () => {
+    const inDoubt = { first: 2, last: 3, firstAttemptAtMs: 1 };
+    const stream = openStream({ from: { session: 'x', acknowledgedSeq: 1, publishedSeq: 1, inDoubt } });
+    for (const seq of [2, 3, 4]) stream.accept(frame(seq));
+    stream.refuse(stream.doubt as Doubt);
     const cuts: unknown[] = [];
     for (let next = stream.cut(now); next !== undefined; next = stream.cut(now)) {
       cuts.push([next.first, next.last, next.unfenced]);
