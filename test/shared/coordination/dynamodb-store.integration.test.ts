@@ -352,8 +352,14 @@ test('more leases than fit a page are all listed', async () => {
 
 test('a table that does not exist is no outage: the message says what to run', async () => {
   const store = new DynamoDbStore(documents, 'no-such-table');
-  for (const operation of [store.listWorkers(), store.readFleet(), store.spendIdentify(0), store.readLeases([shard])]) {
-    const error: unknown = await operation.catch((thrown: unknown) => thrown);
+  const operations = [
+    () => store.listWorkers(),
+    () => store.readFleet(),
+    () => store.spendIdentify(0),
+    () => store.readLeases([shard]),
+  ];
+  for (const operation of operations) {
+    const error: unknown = await operation().catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({ code: 'STORE_UNREACHABLE', message: expect.stringContaining('baton provision') });
     expect(error).not.toBeInstanceOf(StoreUnavailable);
   }
