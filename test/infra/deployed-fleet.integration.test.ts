@@ -13,11 +13,13 @@ import { interactionStream, readIdentity } from '../../local/discord/event-ident
 import { Ledger } from '../../local/ledger.ts';
 import { SimulatedDiscord } from '../../local/simulated-discord.ts';
 import { defaultCostInput, estimateCosts } from '../../scripts/costs-model.ts';
-import { createSqsClient } from '../../shared/aws-clients.ts';
+import { createDynamoDBClient, createSqsClient } from '../../shared/aws-clients.ts';
 import { systemClock } from '../../shared/clock.ts';
+import { readFleetConfig } from '../../shared/config.ts';
 import { decodeEnvelope, decodeInteraction, eventsAttribute } from '../../shared/envelope.ts';
 import { handlerManifest } from '../../shared/handler-manifest.generated.ts';
 import { silentLogger } from '../../shared/logger.ts';
+import { provision } from '../../shared/provision.ts';
 import { systemRandom } from '../../shared/random.ts';
 import { DeployedFunction, DeployedWorker } from './deployed-programs.ts';
 import { IamGate } from './iam-gate.ts';
@@ -34,6 +36,7 @@ import {
 } from './template-reader.ts';
 
 const shards = 8;
+const localSettings = { region: localRegion, credentials: { accessKeyId: 'local', secretAccessKey: 'local' } };
 const { fleet: builtFleet, stack, template: built } = synthesizeFleet();
 const template = plain(built);
 const wanted = new Set<string>(handlerManifest.eventTypes);
@@ -112,6 +115,20 @@ test('what the template says runs: bundled programs, their rights and their vari
   expect(discord.interactions.answered).toBeGreaterThan(0);
   for (const { gate } of [first, second, third, ...functions]) expect([...gate.refused]).toEqual([]);
 }, 150_000);
+
+test('the local fleet runs on the same: provisioning finds nothing to make and nothing to change', async () => {
+  const { dynamodb, sqs } = emulatorUrls();
+  const clients = {
+    dynamodb: createDynamoDBClient('general', { ...localSettings, endpoint: dynamodb }),
+    sqs: createSqsClient('general', { ...localSettings, endpoint: sqs }),
+  };
+  cleanUp.defer(() => {
+    clients.dynamodb.destroy();
+    clients.sqs.destroy();
+  });
+  const provisioned = await provision(readFleetConfig({ BATON_FLEET: 'baton' }), clients);
+  expect({ created: provisioned.created, updated: provisioned.updated }).toEqual({ created: [], updated: [] });
+});
 
 test('a worker without one of its rights is refused by name, and does not run', async () => {
   const { gate } = await startWorker((actions) => actions.filter((action) => action !== 'dynamodb:UpdateItem'));
@@ -231,11 +248,7 @@ async function startSource(
   ) as { Properties: { BatchSize: number; ScalingConfig: { MaximumConcurrency: number } } } | undefined;
   if (mapping === undefined) throw new Error(`nothing triggers ${program}`);
   const { BatchSize, ScalingConfig } = mapping.Properties;
-  const sqs = createSqsClient('receiving', {
-    endpoint: emulatorUrls().sqs,
-    region: localRegion,
-    credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
-  });
+  const sqs = createSqsClient('receiving', { ...localSettings, endpoint: emulatorUrls().sqs });
   cleanUp.defer(() => sqs.destroy());
   return startEventSource({
     sqs,

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { stages } from '../../infra/stages.ts';
 import { synthesizeFleet } from './synthesized-fleet.ts';
+import { plain } from './template-reader.ts';
 
 const { capacity } = stages.prod;
 
@@ -44,4 +45,10 @@ test('a paused fleet has everything but running workers', () => {
   const { template } = synthesizeFleet({ paused: true });
   template.hasResourceProperties('AWS::ECS::Service', { DesiredCount: 0 });
   template.hasResourceProperties('AWS::Events::Rule', { State: 'DISABLED' });
+});
+
+test('nothing of the dev stage is left but its secret', () => {
+  const { template } = synthesizeFleet(stages.dev);
+  const kept = Object.values(plain(template).Resources).filter(({ DeletionPolicy }) => DeletionPolicy === 'Retain');
+  expect(kept.map(({ Type }) => Type)).toEqual(['AWS::SecretsManager::Secret']);
 });

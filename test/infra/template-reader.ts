@@ -8,6 +8,7 @@ export interface PolicyStatement {
 
 interface Resource {
   readonly Type: string;
+  readonly DeletionPolicy?: string;
   readonly Properties: Readonly<Record<string, unknown>>;
 }
 
