@@ -1,7 +1,7 @@
 import type { Clock } from '../shared/clock.ts';
 import type { ControlMessage, ControlPlane } from '../shared/control-queue.ts';
 import type { Incarnation } from '../shared/coordination/model.ts';
-import { type CoordinationStore, StoreUnavailable } from '../shared/coordination/store.ts';
+import { type CoordinationStore, isPassingTrouble } from '../shared/coordination/store.ts';
 import { messageOf } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
 import { waitAtMost } from '../shared/wait-at-most.ts';
@@ -60,7 +60,7 @@ export class ControlInbox {
       const url = this.#queues.get(to);
       if (url !== undefined) await this.send(url, message);
     } catch (error) {
-      if (!(error instanceof StoreUnavailable)) throw error;
+      if (!isPassingTrouble(error)) throw error;
       logger.warn({ to, message: message.kind, error: messageOf(error) }, 'control_queue.address_unknown');
     }
   }

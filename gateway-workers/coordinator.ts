@@ -5,7 +5,7 @@ import { FleetCare } from '../shared/coordination/fleet-care.ts';
 import { deadAtMs, isDead, type LivenessRules, type Observation, observe } from '../shared/coordination/liveness.ts';
 import { LivenessWatch } from '../shared/coordination/liveness-watch.ts';
 import type { CoordinatorRole, FleetState, Incarnation, Lease, WorkerRecord } from '../shared/coordination/model.ts';
-import { type CoordinationStore, StoreUnavailable } from '../shared/coordination/store.ts';
+import { type CoordinationStore, isPassingTrouble } from '../shared/coordination/store.ts';
 import { decideRole, heirs, roleCounter, successionOrder } from '../shared/coordination/succession.ts';
 import { messageOf } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
@@ -75,7 +75,7 @@ export class Coordinator {
       try {
         await this.#tick(signal);
       } catch (error) {
-        if (!(error instanceof StoreUnavailable)) throw error;
+        if (!isPassingTrouble(error)) throw error;
         // What was observed still stands: reads that are too far apart start anew by themselves.
         logger.warn({ error: messageOf(error) }, 'coordinator.store_unreachable');
       }

@@ -3,7 +3,7 @@ import type { Clock } from '../shared/clock.ts';
 import type { GatewayCompression, ShardMode } from '../shared/config.ts';
 import type { ControlMessage, ControlPlane } from '../shared/control-queue.ts';
 import type { FleetState, Incarnation, Lease, WorkerRecord, WorkerReport } from '../shared/coordination/model.ts';
-import { type CoordinationStore, StoreUnavailable } from '../shared/coordination/store.ts';
+import { type CoordinationStore, isPassingTrouble, StoreUnavailable } from '../shared/coordination/store.ts';
 import type { EnvelopeEncoding } from '../shared/envelope.ts';
 import { type BatonError, messageOf } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
@@ -306,6 +306,8 @@ export class WorkerLife {
     this.#fencedBy = by;
     this.#logger.error({ by, shards: [...this.#held.keys()] }, 'worker.fenced');
     this.#ending.abort();
+    // At once, whatever else this life still waits for: each of them belongs to somebody else by now.
+    for (const shard of this.#held.values()) this.#track(shard.close());
   }
 
   // Leases
@@ -324,7 +326,7 @@ export class WorkerLife {
           : store.readLeases(own.map((shardId) => ({ shardId, shardCount }))));
         this.#applyLeases(leases);
       } catch (error) {
-        if (!(error instanceof StoreUnavailable)) throw error;
+        if (!isPassingTrouble(error)) throw error;
         this.#logger.warn({ error: messageOf(error) }, 'worker.leases_unreadable');
       }
       await this.#leaseBell.wait(everyMs, signal);
@@ -438,7 +440,7 @@ export class WorkerLife {
       try {
         this.#applyLeases(await store.readLeases([lease.shard]));
       } catch (error) {
-        if (!(error instanceof StoreUnavailable)) throw error;
+        if (!isPassingTrouble(error)) throw error;
         this.#logger.warn({ shard: lease.shard.shardId, error: messageOf(error) }, 'worker.leases_unreadable');
       }
     }
@@ -505,7 +507,7 @@ export class WorkerLife {
       if (others.length === 0) return false;
       await this.#tellCoordinator(others);
     } catch (error) {
-      if (!(error instanceof StoreUnavailable)) throw error;
+      if (!isPassingTrouble(error)) throw error;
       this.#logger.warn({ error: messageOf(error) }, 'worker.cannot_ask_for_targets');
     }
     return true;
@@ -521,7 +523,7 @@ export class WorkerLife {
         if (worker.incarnation !== this.incarnation) await this.#inbox.send(worker.controlQueueUrl, { kind: 'tick' });
       }
     } catch (error) {
-      if (!(error instanceof StoreUnavailable)) throw error;
+      if (!isPassingTrouble(error)) throw error;
       this.#logger.warn({ error: messageOf(error) }, 'worker.cannot_tell_coordinator');
     }
   }
@@ -550,7 +552,7 @@ export class WorkerLife {
     try {
       this.#applyLeases(await this.#ports.store.readLeases(keys.map(parseShardKey)));
     } catch (error) {
-      if (!(error instanceof StoreUnavailable)) throw error;
+      if (!isPassingTrouble(error)) throw error;
       this.#logger.warn({ error: messageOf(error) }, 'worker.leases_unreadable');
       this.#leaseBell.ring();
     }

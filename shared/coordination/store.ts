@@ -26,6 +26,14 @@ export class StoreUnavailable extends BatonError {
 /** For how long a worker that reports no more is still shown. */
 export const reportLifetimeMs = 5 * 60 * 1000;
 
+/**
+ * Trouble with the table that a loop survives: no answer, or an item that this release cannot read (one of a newer
+ * release, say). Sockets and neighbours must not suffer for it; the loop says so and looks again later.
+ */
+export function isPassingTrouble(error: unknown): boolean {
+  return error instanceof StoreUnavailable || (error instanceof BatonError && error.code === 'STORE_ITEM_INVALID');
+}
+
 /** What became of a conditional write on a lease. `refused` comes with the lease as it is, if there is one. */
 export type LeaseOutcome =
   | { readonly kind: 'done'; readonly lease: Lease }

@@ -1,0 +1,205 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { Coordinator } from '../../gateway-workers/coordinator.ts';
+import { MemoryStore } from '../../shared/coordination/memory-store.ts';
+import type { WorkerRecord } from '../../shared/coordination/model.ts';
+import type { CoordinationStore } from '../../shared/coordination/store.ts';
+import { BatonError } from '../../shared/errors.ts';
+import { MemoryControlPlane } from '../../shared/memory-control-queue.ts';
+import { ManualClock } from '../manual-clock.ts';
+import { RecordingLogger } from '../shared/recording-logger.ts';
+
+const fleet = { shardCount: 4, maxConcurrency: 1, gatewayUrl: 'wss://gateway.test' };
+let clock: ManualClock;
+let store: MemoryStore;
+let control: MemoryControlPlane;
+let stop: AbortController;
+const running: Promise<void>[] = [];
+
+beforeEach(() => {
+  clock = new ManualClock();
+  store = new MemoryStore(clock);
+  control = new MemoryControlPlane(clock);
+  stop = new AbortController();
+});
+
+afterEach(async () => {
+  stop.abort();
+  await clock.advance(10_000);
+  await Promise.all(running.splice(0));
+});
+
+async function join(name: string, fields: Partial<WorkerRecord> = {}): Promise<void> {
+  const controlQueueUrl = await control.open(name);
+  await store.join({
+    incarnation: name,
+    workerId: name,
+    release: '',
+    chunkCount: 1,
+    controlQueueUrl,
+    originalCoordinator: false,
+    assignable: true,
+    draining: false,
+    ...fields,
+  });
+}
+
+/** A worker that beats until `stop`, or until `dies` aborts. */
+function beat(name: string, dies?: AbortSignal): void {
+  let version = 0;
+  const loop = async () => {
+    while (!stop.signal.aborted && !dies?.aborted) {
+      version += 1;
+      await store.writeCheckpoint({ incarnation: name, chunk: 0, version, entries: new Map() });
+      await clock.sleep(1000, dies ? AbortSignal.any([stop.signal, dies]) : stop.signal);
+    }
+  };
+  running.push(loop());
+}
+
+function coordinate(
+  name: string,
+  options: { through?: CoordinationStore; signal?: AbortSignal; logger?: RecordingLogger } = {},
+) {
+  const coordinator = new Coordinator({
+    store: options.through ?? store,
+    control,
+    me: name,
+    fleet,
+    rules: { heartbeatMs: 3000, missedHeartbeats: 3 },
+    ownShardIds: undefined,
+    lastConfirmedStartMs: () => clock.monotonicMs(),
+    onOwnLease: () => {},
+    clock,
+    logger: options.logger ?? new RecordingLogger(),
+  });
+  running.push(coordinator.run(options.signal ?? stop.signal));
+  return coordinator;
+}
+
+const owners = async () => (await store.listLeases(4)).map(({ owner }) => owner);
+
+test('a cold fleet waits for its workers to gather and is then spread evenly', async () => {
+  await join('a');
+  beat('a');
+  coordinate('a');
+  await clock.advance(500);
+  await join('b');
+  beat('b');
+  await clock.advance(700);
+  expect(await owners()).toEqual([undefined, undefined, undefined, undefined]);
+  await clock.advance(2000);
+  expect((await owners()).sort()).toEqual(['a', 'a', 'b', 'b']);
+});
+
+test('a dead worker is fenced after its heartbeats, and its shards go to the living with what it last stored', async () => {
+  const death = new AbortController();
+  await join('a');
+  await join('b');
+  beat('a');
+  beat('b', death.signal);
+  coordinate('a');
+  await clock.advance(5000);
+  const held = (await store.listLeases(4)).find(({ owner }) => owner === 'b');
+  await store.writeCheckpoint({
+    incarnation: 'b',
+    chunk: 0,
+    version: 1000,
+    entries: new Map([
+      [`4.${held?.shard.shardId ?? 0}` as const, { epoch: 1, session: 's', acknowledgedSeq: 70, publishedSeq: 60 }],
+    ]),
+  });
+  death.abort();
+  await clock.advance(8000);
+  expect(await owners()).toContain('b');
+  await clock.advance(4000);
+  expect(await owners()).toEqual(['a', 'a', 'a', 'a']);
+  const [lease] = await store.readLeases(held ? [held.shard] : []);
+  expect(lease).toMatchObject({ epoch: 2, checkpoint: { session: 's', acknowledgedSeq: 70 } });
+  await clock.advance(3000);
+  expect((await store.listWorkers()).map(({ incarnation }) => incarnation)).toEqual(['a']);
+});
+
+test('an outage of the table is nobody`s death', async () => {
+  await join('a');
+  await join('b');
+  beat('a');
+  beat('b');
+  let isDown = false;
+  const through = new Proxy(store, {
+    get(target, name) {
+      const method = Reflect.get(target, name) as (...args: unknown[]) => Promise<unknown>;
+      return async (...args: unknown[]) => {
+        if (isDown) throw new BatonError('STORE_ITEM_INVALID', 'WORKERS / x is of format 2');
+        return method.apply(target, args);
+      };
+    },
+  });
+  const logger = new RecordingLogger();
+  coordinate('a', { through, logger });
+  await clock.advance(5000);
+  isDown = true;
+  await clock.advance(60_000);
+  isDown = false;
+  await clock.advance(5000);
+  expect((await owners()).sort()).toEqual(['a', 'a', 'b', 'b']);
+  expect(logger.lines.filter(({ message }) => message === 'coordinator.store_unreachable').length).toBeGreaterThan(20);
+});
+
+test('the next in order takes the role of a dead coordinator, and the original gets it back when it returns', async () => {
+  const death = new AbortController();
+  await join('a');
+  await join('b');
+  await join('c');
+  beat('a', death.signal);
+  beat('b');
+  beat('c');
+  coordinate('a', { signal: AbortSignal.any([death.signal, stop.signal]) });
+  const b = coordinate('b');
+  const c = coordinate('c');
+  await clock.advance(5000);
+  death.abort();
+  await clock.advance(11_000);
+  expect([b.hasRole, c.hasRole]).toEqual([true, false]);
+  await join('original', { originalCoordinator: true });
+  beat('original');
+  const original = coordinate('original');
+  await clock.advance(10_000);
+  expect([original.hasRole, b.hasRole, c.hasRole]).toEqual([true, false, false]);
+});
+
+test('a draining worker is relieved of its shards, and of the role first', async () => {
+  await join('a');
+  await join('b');
+  beat('a');
+  beat('b');
+  const a = coordinate('a');
+  const b = coordinate('b');
+  await clock.advance(5000);
+  expect(a.hasRole).toBe(true);
+  await store.markDraining('a');
+  await clock.advance(3000);
+  expect([a.hasRole, b.hasRole]).toEqual([false, true]);
+  const wanted = (await store.listLeases(4)).filter(({ owner }) => owner === 'a').map(({ want }) => want);
+  expect(wanted).toEqual(['b', 'b']);
+});
+
+test('an owner that has not heard of its shard is reminded', async () => {
+  await join('a');
+  await join('b');
+  beat('a');
+  beat('b');
+  coordinate('a');
+  await clock.advance(4000);
+  const url = (await store.listWorkers()).find(({ incarnation }) => incarnation === 'b')?.controlQueueUrl ?? '';
+  const receive = async () => {
+    const messages = control.receive(url, { waitMs: 0, signal: stop.signal });
+    await clock.advance(1);
+    return messages;
+  };
+  while ((await receive()).length > 0);
+  await clock.advance(1500);
+  expect(await receive()).toContainEqual({
+    kind: 'nudge',
+    shards: expect.arrayContaining([expect.stringMatching(/^4\./)]),
+  });
+});
