@@ -4,7 +4,7 @@ import { messageOf } from '../shared/errors.ts';
 import type { BatonFleetProps } from './baton-fleet.ts';
 
 /** Variables that the stack itself sets; `workerEnvironment` may hold any other of a worker. */
-const setByTheStack: readonly string[] = [
+export const setByTheStack: readonly string[] = [
   'BATON_FLEET',
   'BATON_TABLE',
   'BATON_DIRECTORY_TABLE',

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import { setByTheStack } from '../../infra/fleet-settings.ts';
 import { stages } from '../../infra/stages.ts';
 import { synthesizeFleet } from './synthesized-fleet.ts';
-import { plain } from './template-reader.ts';
+import { plain, workerEnvironment } from './template-reader.ts';
 
 const { capacity } = stages.prod;
 
@@ -28,6 +29,12 @@ describe('settings that are refused when the template is made', () => {
       /spotShare=-1.*BATON_TOTAL_SHARDS="0"/,
     );
   });
+});
+
+test('every variable of the workers that the stack sets is refused there', () => {
+  const { template } = synthesizeFleet({ capacity: { ...capacity, maxShards: 50 } });
+  const set = Object.keys(workerEnvironment(plain(template))).filter((name) => name !== 'AWS_REGION');
+  expect(set.sort()).toEqual([...setByTheStack].sort());
 });
 
 test('further variables reach the workers', () => {
