@@ -125,6 +125,8 @@ export class HandoffSource {
     await waitAtMost(rosterPatienceMs, shard.storeRoster(), clock);
     if (shard.isFrozen) return false;
     shard.isFrozen = true;
+    // An IDENTIFY that left meanwhile brings a session, which must go along.
+    while (shard.isIdentifying && !signal.aborted) await clock.sleep(20, signal);
     await writeSettled(shard);
     const { epoch, resumeUrl } = shard;
     const checkpoint = shard.releaseCheckpoint();

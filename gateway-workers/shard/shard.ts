@@ -9,6 +9,7 @@ import {
   type ShardReport,
 } from '../../shared/coordination/model.ts';
 import type { CoordinationStore } from '../../shared/coordination/store.ts';
+import { permitMs } from '../../shared/coordination/identify-gate.ts';
 import type { EnvelopeEncoding } from '../../shared/envelope.ts';
 import { type BatonError, messageOf } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/logger.ts';
@@ -124,7 +125,8 @@ export class Shard implements PublishingShard, GatewayListener {
           for (;;) {
             await this.#confirmed(signal);
             const permit = await environment.identifyGate.win(address, signal);
-            if (!this.isFrozen) return permit;
+            // The wait may have been long, and this process may have stood still in it.
+            if (!this.isFrozen && (await host.confirm(permitMs / 2, signal)) && !this.isFrozen) return permit;
             permit.settle('unused');
           }
         },
@@ -185,8 +187,13 @@ export class Shard implements PublishingShard, GatewayListener {
   /** One live session or none, and none just starting: then one checkpoint says all there is to hand over. */
   get isSettled(): boolean {
     const { stream } = this;
-    if (this.#connection.state === 'identifying') return false;
+    if (this.isIdentifying) return false;
     return stream === undefined || (this.#streams.length === 1 && !stream.ended);
+  }
+
+  /** What Discord answers decides what there is to hand over. */
+  get isIdentifying(): boolean {
+    return this.#connection.state === 'identifying';
   }
 
   /** What a release carries: the newest session. Frames of a dead one that did not go out in time are lost, and told. */
