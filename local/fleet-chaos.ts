@@ -21,14 +21,54 @@ export interface ChaosSubject {
   readonly coordinatorGaps: CoordinatorGaps;
 }
 
+/** `kill -9`, and the clock starts for everything the worker held. Resolves when the process is gone. */
+export async function killWorker(subject: ChaosSubject, worker: WorkerSlot, clock: Clock): Promise<void> {
+  const { handovers, moves, coordinatorGaps } = subject;
+  const killedAtMs = clock.monotonicMs();
+  worker.kill();
+  handovers.killed(moves.heldBy(worker.workerId), killedAtMs);
+  coordinatorGaps.lost(worker.workerId, 'killed', killedAtMs);
+  await worker.ended;
+}
+
+/** The worker stands still for `forMs`. Resolves when it goes on. */
+export async function pauseWorker(
+  { coordinatorGaps }: ChaosSubject,
+  worker: WorkerSlot,
+  forMs: number,
+  clock: Clock,
+): Promise<void> {
+  coordinatorGaps.lost(worker.workerId, 'paused', clock.monotonicMs());
+  await worker.pause(forMs);
+  coordinatorGaps.back(worker.workerId);
+}
+
+/** AWS does not answer this worker for `forMs`: it has its sockets to Discord and nothing else. */
+export async function cutWorkerOff(
+  { awsFaults, coordinatorGaps, handovers }: ChaosSubject,
+  worker: WorkerSlot,
+  forMs: number,
+  clock: Clock,
+): Promise<void> {
+  const fromMs = clock.monotonicMs();
+  const hang = { kind: 'hang', probability: 1 } as const;
+  const imposed = awsFaults?.impose([worker.workerId], ['dynamodb', 'sqs'], hang);
+  coordinatorGaps.lost(worker.workerId, 'cut off', fromMs);
+  await clock.sleep(forMs);
+  imposed?.lift();
+  coordinatorGaps.back(worker.workerId);
+  handovers.outage({ fromMs, toMs: clock.monotonicMs() });
+}
+
 /** The stop timeout of a fleet's workers, with room: then the platform, too, kills what it has asked to end. */
 const killAfterMs = 15_000;
 
 /** Lets chaos at the workers of a fleet, at their ways to AWS and, where Discord is simulated, at its connections. */
 export function chaosTargets(
-  { workers, discord, awsFaults, monitor, migrations, moves, handovers, coordinatorGaps }: ChaosSubject,
+  subject: ChaosSubject,
   { clock, signal }: { clock: Clock; signal: AbortSignal },
 ): ChaosTargets {
+  const { workers, discord, awsFaults, monitor, migrations, moves } = subject;
   const pick = (drawn: number): WorkerSlot | undefined => {
     const running = workers.workers.filter((worker) => worker.state === 'running');
     // One that holds nothing is missed by nobody.
@@ -49,11 +89,7 @@ export function chaosTargets(
     async killWorker({ worker: drawn, restartAfterMs }) {
       const worker = pick(drawn);
       if (worker === undefined) return undefined;
-      const killedAtMs = clock.monotonicMs();
-      worker.kill();
-      handovers.killed(moves.heldBy(worker.workerId), killedAtMs);
-      coordinatorGaps.lost(worker.workerId, 'killed', killedAtMs);
-      await worker.ended;
+      await killWorker(subject, worker, clock);
       await clock.sleep(restartAfterMs, signal);
       restart(worker);
       return `${worker.workerId} killed, started again ${(restartAfterMs / 1000).toFixed(1)} s later`;
@@ -73,9 +109,7 @@ export function chaosTargets(
     async pauseWorker({ worker: drawn, forMs }) {
       const worker = pick(drawn);
       if (worker === undefined) return undefined;
-      coordinatorGaps.lost(worker.workerId, 'paused', clock.monotonicMs());
-      await worker.pause(forMs);
-      coordinatorGaps.back(worker.workerId);
+      await pauseWorker(subject, worker, forMs, clock);
       return `${worker.workerId} stood still for ${(forMs / 1000).toFixed(1)} s`;
     },
     async moveShards({ count }) {
@@ -110,7 +144,7 @@ export function chaosTargets(
       const imposed = awsFaults.impose(struck, services, outage);
       await clock.sleep(forMs, signal);
       imposed.lift();
-      handovers.outage({ fromMs, toMs: clock.monotonicMs() });
+      subject.handovers.outage({ fromMs, toMs: clock.monotonicMs() });
       const whom = drawn === 'all' ? 'every worker' : struck[0];
       return `${services.join(' and ')} ${describeOutage(outage)}, for ${whom}, ${(forMs / 1000).toFixed(1)} s long`;
     },
