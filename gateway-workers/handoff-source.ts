@@ -16,6 +16,8 @@ export interface HandoffSourceOptions {
   readonly logger: Logger;
   /** Whether this worker still holds the shard. */
   readonly holds: (shard: Shard) => boolean;
+  /** Sends what the shard has read so far. */
+  readonly flushSoon: (shard: Shard) => void;
   /** Resolves when no checkpoint write that lists the shard is open. */
   readonly writeSettled: (shard: Shard) => Promise<void>;
   /** The release is confirmed: the shard belongs to this worker no more and is about to be closed. */
@@ -64,8 +66,10 @@ export class HandoffSource {
 
   /** Waits until the target is poised, then releases to it. A target that does not answer in time loses the wish. */
   async #handOver(key: ShardKey, shard: Shard, to: Incarnation, signal: AbortSignal): Promise<void> {
-    const { clock, logger, holds } = this.#options;
+    const { clock, logger, holds, flushSoon } = this.#options;
     const startedMs = clock.monotonicMs();
+    // While the target opens its socket; what is sent by then need not be replayed to it.
+    flushSoon(shard);
     const isPoised = await this.#untilPoised(key, shard.epoch, to, signal);
     const isReady = isPoised && (await this.#untilSettled(shard, settleForMs, signal));
     if (signal.aborted || !holds(shard) || shard.isFrozen) return;

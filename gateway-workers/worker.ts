@@ -118,6 +118,7 @@ export class WorkerLife {
       clock,
       logger: this.#logger,
       holds: (shard) => this.#held.get(shardKey(shard.shard)) === shard,
+      flushSoon: (shard) => this.#chunkOf(shard).flushSoon(),
       writeSettled: (shard) => this.#chunkOf(shard).writeSettled(),
       onReleased: (shard) => this.#onReleased(shard),
       onKept: () => this.#leaseBell.ring(),
@@ -382,6 +383,7 @@ export class WorkerLife {
     return new Shard(lease.shard, this.#environment as ShardEnvironment, {
       confirm: (timeoutMs, signal) => this.#confirm(timeoutMs, signal),
       checkpointSoon: (shard) => this.#chunkOf(shard).writeSoon(),
+      flushSoon: (shard) => this.#chunkOf(shard).flushSoon(),
       onFatal: (shard, error) => {
         this.#fatal ??= error;
         this.#logger.error({ shard: shard.shard.shardId, code: error.code, error: error.message }, 'shard.stopped');

@@ -109,6 +109,11 @@ export class FlushCycle {
     this.#bell.ring();
   }
 
+  /** Sends what is there without waiting for company. */
+  flushSoon(): void {
+    this.#bell.ring();
+  }
+
   /** Resolves when no checkpoint write is open: the last one has answered or timed out. */
   async writeSettled(): Promise<void> {
     await this.#writing;

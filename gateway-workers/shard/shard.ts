@@ -59,6 +59,8 @@ export interface ShardHost {
   confirm(timeoutMs: number, signal: AbortSignal): Promise<boolean>;
   /** The checkpoint has news that should not wait: a new session. */
   checkpointSoon(shard: Shard): void;
+  /** What the shard has read has waited long enough already. */
+  flushSoon(shard: Shard): void;
   /** Discord will never accept this shard as it is configured; it is not retried. */
   onFatal(shard: Shard, error: BatonError): void;
 }
@@ -294,6 +296,7 @@ export class Shard implements PublishingShard, GatewayListener {
     this.#isReplaying = false;
     this.#isReady = true;
     this.#logger.info({ epoch: this.epoch, seq: this.#streams.at(-1)?.receivedSeq }, 'shard.resumed');
+    this.#host.flushSoon(this);
   }
 
   onSessionLost(reason: string): void {

@@ -124,6 +124,18 @@ async function stored(): Promise<CheckpointItem> {
 }
 
 describe('the flush cycle', () => {
+  test('lets events wait for company, unless it is told to flush', async () => {
+    const shard = new FakeShard(1);
+    cycle.add(shard);
+    await clock.advance(10);
+    shard.read(5);
+    await clock.advance(100);
+    expect(sink.queued).toEqual([]);
+    cycle.flushSoon();
+    await clock.advance(0);
+    expect(sink.queued).toHaveLength(1);
+  });
+
   test('writes the intent before it sends, and the acknowledgement after', async () => {
     const shard = new FakeShard(1);
     cycle.add(shard);
