@@ -19,6 +19,7 @@ import {
 const commands = {
   start: { module: 'local/cli.ts', leading: ['start'], development: false, npmOnly: true, graceMs: 3000 },
   chaos: { module: 'local/cli.ts', leading: ['chaos'], development: false, npmOnly: true, graceMs: 3000 },
+  simulate: { module: 'test/simulation/main.ts', leading: [], development: true, npmOnly: true, graceMs: 1000 },
   baton: { module: 'local/cli.ts', leading: [], development: false, npmOnly: false, graceMs: 30_000 },
   test: { module: 'scripts/test.ts', leading: [], development: true, npmOnly: true, graceMs: 1000 },
   'test:dynamodb-local': {

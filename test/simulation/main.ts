@@ -1,0 +1,233 @@
+import { spawn } from 'node:child_process';
+import { parseArgs } from 'node:util';
+import type { RunOutcome } from './simulation.ts';
+import { breakProgram, variants } from './variants.ts';
+
+const usage = `npm run simulate -- [options]
+  --seed N              one run, with its trace
+  --seeds N             many runs (1000 by default)
+  --seed-base S         the first of them (1)
+  --jobs J              in so many processes (1)
+  --variant NAME        with the protocol broken in one way
+  --variants            every broken variant until it is caught, at most --seeds runs each`;
+
+function tell(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+/** Progress and complaints. */
+function tellAside(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+/** What many runs came to. */
+interface Tally {
+  runs: number;
+  violations: number;
+  firstFailingSeed: number | undefined;
+  firstViolation: string | undefined;
+  slowestRecoveryMs: number;
+  virtualMs: number;
+}
+
+/** `npm run simulate`: resolves to the exit code, 1 when an invariant was broken (or a variant was not caught). */
+export async function main(args: string[]): Promise<number> {
+  const options = readOptions(args);
+  if (options === undefined) {
+    tellAside(usage);
+    return 2;
+  }
+  if (options.allVariants) return catchVariants(options.seeds, options.seedBase);
+  if (options.variant !== undefined) breakProgram(options.variant);
+  if (options.seed !== undefined) return replay(options.seed);
+  const startedMs = performance.now();
+  const tally = options.jobs > 1 ? await runInProcesses(options) : await runMany(options);
+  if (options.isChild) {
+    tell(JSON.stringify(tally));
+    return 0;
+  }
+  const seconds = (performance.now() - startedMs) / 1000;
+  if (tally.firstViolation !== undefined) tell(tally.firstViolation);
+  tell(summaryLine(tally, seconds));
+  return tally.violations === 0 ? 0 : 1;
+}
+
+interface Options {
+  readonly seed: number | undefined;
+  readonly seeds: number;
+  readonly seedBase: number;
+  readonly jobs: number;
+  readonly variant: string | undefined;
+  readonly allVariants: boolean;
+  readonly stopAtFirst: boolean;
+  readonly isChild: boolean;
+}
+
+function readOptions(args: string[]): Options | undefined {
+  try {
+    const { values } = parseArgs({
+      args,
+      options: {
+        seed: { type: 'string' },
+        seeds: { type: 'string', default: '1000' },
+        'seed-base': { type: 'string', default: '1' },
+        jobs: { type: 'string', default: '1' },
+        variant: { type: 'string' },
+        variants: { type: 'boolean', default: false },
+        'stop-at-first': { type: 'boolean', default: false },
+        child: { type: 'boolean', default: false },
+      },
+    });
+    return {
+      seed: values.seed === undefined ? undefined : wholeNumber('seed', values.seed),
+      seeds: wholeNumber('seeds', values.seeds),
+      seedBase: wholeNumber('seed-base', values['seed-base']),
+      jobs: Math.max(1, wholeNumber('jobs', values.jobs)),
+      variant: values.variant,
+      allVariants: values.variants,
+      stopAtFirst: values['stop-at-first'],
+      isChild: values.child,
+    };
+  } catch (error) {
+    tellAside(error instanceof Error ? error.message : String(error));
+    return undefined;
+  }
+}
+
+function wholeNumber(name: string, value: string): number {
+  if (!/^\d{1,9}$/.test(value)) throw new RangeError(`--${name} must be a whole number, not ${JSON.stringify(value)}`);
+  return Number(value);
+}
+
+async function replay(seed: number): Promise<number> {
+  const { simulate } = await import('./simulation.ts');
+  const outcome = await simulate(seed, (atMs, who, what) => {
+    tell(`${(atMs / 1000).toFixed(3).padStart(9)} ${who.padEnd(8)} ${what}`);
+  });
+  tell(describeOutcome(outcome));
+  return outcome.violation === undefined ? 0 : 1;
+}
+
+function describeOutcome({ seed, violation, virtualMs, recoveryMs, totals }: RunOutcome): string {
+  const { events, envelopes, unfencedEnvelopes, sessions, identifies, resumes, droppedByDiscord } = totals;
+  const figures = `${events} events in ${envelopes} envelopes (${unfencedEnvelopes} unfenced), ${droppedByDiscord} dropped by Discord, ${sessions} sessions, ${identifies} IDENTIFYs, ${resumes} RESUMEs, recovered in ${(recoveryMs / 1000).toFixed(1)} s, ${Math.round(virtualMs / 1000)} virtual s`;
+  const result = violation === undefined ? 'no violation' : `VIOLATION ${violation.kind}: ${violation.detail}`;
+  return `seed ${seed}: ${result}; ${figures}`;
+}
+
+/** Runs one seed after the other in this process; tells how far it is on stderr. */
+async function runMany({ seeds, seedBase, stopAtFirst, isChild }: Options): Promise<Tally> {
+  const { simulate } = await import('./simulation.ts');
+  const tally = emptyTally();
+  let toldMs = performance.now();
+  for (let seed = seedBase; seed < seedBase + seeds; seed += 1) {
+    const { violation, recoveryMs, virtualMs } = await simulate(seed);
+    tally.runs += 1;
+    tally.slowestRecoveryMs = Math.max(tally.slowestRecoveryMs, recoveryMs);
+    tally.virtualMs += virtualMs;
+    if (violation !== undefined) {
+      const line = `seed ${seed}: ${violation.kind} at ${(violation.atMs / 1000).toFixed(3)} s: ${violation.detail}`;
+      tally.violations += 1;
+      tally.firstFailingSeed ??= seed;
+      tally.firstViolation ??= line;
+      if (!isChild) tellAside(line);
+      if (stopAtFirst) break;
+    }
+    if (performance.now() - toldMs > 5000) {
+      toldMs = performance.now();
+      tellAside(`${tally.runs} of ${seeds} runs, ${tally.violations} violations`);
+    }
+  }
+  return tally;
+}
+
+function emptyTally(): Tally {
+  return {
+    runs: 0,
+    violations: 0,
+    firstFailingSeed: undefined,
+    firstViolation: undefined,
+    slowestRecoveryMs: 0,
+    virtualMs: 0,
+  };
+}
+
+/** Shares the seeds out among processes: a run uses one core. */
+async function runInProcesses(options: Options): Promise<Tally> {
+  const { seeds, seedBase, jobs, variant } = options;
+  const share = Math.ceil(seeds / jobs);
+  const shares = Array.from({ length: jobs }, (_, job) => ({
+    base: seedBase + job * share,
+    count: Math.max(0, Math.min(share, seeds - job * share)),
+  })).filter(({ count }) => count > 0);
+  const tallies = await Promise.all(
+    shares.map(({ base, count }) =>
+      runChild([
+        '--seeds',
+        `${count}`,
+        '--seed-base',
+        `${base}`,
+        ...(variant === undefined ? [] : ['--variant', variant]),
+      ]),
+    ),
+  );
+  const total = emptyTally();
+  for (const tally of tallies) {
+    total.runs += tally.runs;
+    total.violations += tally.violations;
+    total.firstFailingSeed ??= tally.firstFailingSeed;
+    total.firstViolation ??= tally.firstViolation;
+    total.slowestRecoveryMs = Math.max(total.slowestRecoveryMs, tally.slowestRecoveryMs);
+    total.virtualMs += tally.virtualMs;
+  }
+  return total;
+}
+
+async function runChild(args: readonly string[]): Promise<Tally> {
+  const child = spawn(process.execPath, [import.meta.filename, '--child', ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const output: Buffer[] = [];
+  child.stdout.on('data', (chunk: Buffer) => output.push(chunk));
+  await new Promise<void>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', () => resolve());
+  });
+  const lastLine = Buffer.concat(output).toString().trimEnd().split('\n').at(-1) ?? '';
+  if (!lastLine.startsWith('{')) throw new Error(`a simulation process ended without a result: ${args.join(' ')}`);
+  return JSON.parse(lastLine) as Tally;
+}
+
+/** Runs each broken variant until it breaks an invariant. */
+async function catchVariants(seeds: number, seedBase: number): Promise<number> {
+  let missed = 0;
+  for (const name of Object.keys(variants)) {
+    const tally = await runChild([
+      '--variant',
+      name,
+      '--stop-at-first',
+      '--seeds',
+      `${seeds}`,
+      '--seed-base',
+      `${seedBase}`,
+    ]);
+    if (tally.violations === 0) missed += 1;
+    const result =
+      tally.violations === 0
+        ? `NOT caught in ${tally.runs} runs`
+        : `caught in run ${tally.runs}: ${tally.firstViolation}`;
+    tell(`${name.padEnd(36)} ${result}`);
+  }
+  const count = Object.keys(variants).length;
+  tell(`${count} broken variants, ${count - missed} caught, ${missed} missed`);
+  return missed === 0 ? 0 : 1;
+}
+
+function summaryLine(tally: Tally, seconds: number): string {
+  const { runs, violations, firstFailingSeed, slowestRecoveryMs, virtualMs } = tally;
+  const first = firstFailingSeed === undefined ? 'none' : String(firstFailingSeed);
+  const hours = (virtualMs / 3_600_000).toFixed(1);
+  return `${runs} runs (${hours} virtual hours, slowest recovery ${Math.round(slowestRecoveryMs / 1000)} s) in ${seconds.toFixed(0)} s, ${violations} violations, first failing seed: ${first}`;
+}
+
+if (import.meta.main) process.exitCode = await main(process.argv.slice(2));

@@ -1,0 +1,310 @@
+import { registerHooks } from 'node:module';
+import { fileURLToPath } from 'node:url';
+
+/** One change of the program's text. `find` must occur exactly once. */
+interface Edit {
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
+}
+
+/** A broken protocol: what it does wrong, and the edits that break it. */
+export interface Variant {
+  readonly breaks: string;
+  readonly edits: readonly Edit[];
+}
+
+const flushCycle = 'gateway-workers/publishing/flush-cycle.ts';
+const sessionStream = 'gateway-workers/publishing/session-stream.ts';
+const handoffSource = 'gateway-workers/handoff-source.ts';
+const worker = 'gateway-workers/worker.ts';
+const coordinator = 'gateway-workers/coordinator.ts';
+const limiter = 'gateway-workers/identify-limiter.ts';
+const sendRules = 'gateway-workers/publishing/send-rules.ts';
+const sessionMachine = 'gateway-workers/gateway/session-machine.ts';
+const memoryStore = 'shared/coordination/memory-store.ts';
+const livenessWatch = 'shared/coordination/liveness-watch.ts';
+
+/** Broken protocols that the simulation must catch: the reasons given in the protocol, each turned into its opposite. */
+export const variants: Readonly<Record<string, Variant>> = {
+  'fence-in-another-item': {
+    breaks: 'fence and intent live in different items: a late intent lands after the fence',
+    edits: [
+      {
+        file: memoryStore,
+        find: 'if (!item || item.fencedBy !== undefined || item.version >= version) {',
+        replace: 'if (!item || item.version >= version) {',
+      },
+      {
+        file: memoryStore,
+        find: 'this.#checkpoints.set(name, structuredClone({ incarnation, chunk, version, entries }));',
+        replace:
+          'const { fencedBy } = item; this.#checkpoints.set(name, structuredClone({ incarnation, chunk, version, entries, ...(fencedBy !== undefined && { fencedBy }) }));',
+      },
+      // The worker looks for its fence before it writes.
+      {
+        file: flushCycle,
+        find: 'const outcome = await store.writeCheckpoint({ incarnation, chunk, version, entries });',
+        replace:
+          "const [fence] = await store.readCheckpoints([{ incarnation, chunk }]); const outcome = fence?.fencedBy !== undefined ? { kind: 'refused' as const, item: fence } : await store.writeCheckpoint({ incarnation, chunk, version, entries });",
+      },
+    ],
+  },
+  'no-version-in-the-condition': {
+    breaks: "a late copy of the worker's own older write rolls its checkpoint back",
+    edits: [
+      {
+        file: memoryStore,
+        find: 'if (!item || item.fencedBy !== undefined || item.version >= version) {',
+        replace: 'if (!item || item.fencedBy !== undefined) {',
+      },
+    ],
+  },
+  'two-envelopes-in-flight': {
+    breaks: 'a second envelope of a group leaves before the first is acknowledged',
+    edits: [
+      {
+        file: sessionStream,
+        find: 'while (this.#doubt === undefined && this.#pending.length > 0) {',
+        replace:
+          'if (this.#doubt?.packed !== undefined && this.#pending.length > 0) { this.early = this.#doubt; this.#publishedSeq = this.#doubt.last; this.#doubt = undefined; } while (this.#doubt === undefined && this.#pending.length > 0) {',
+      },
+      {
+        file: sessionStream,
+        find: '  #ended = false;\n',
+        replace: '  #ended = false;\n  early: Doubt | undefined;\n',
+      },
+      // What was sent early and failed is sent again afterwards.
+      {
+        file: sessionStream,
+        find: '    if (this.#doubt !== doubt) return;\n    this.#publishedSeq = doubt.last;',
+        replace:
+          '    if (this.early === doubt) this.early = undefined;\n    if (this.#doubt !== doubt) return;\n    this.#publishedSeq = doubt.last;',
+      },
+      {
+        file: flushCycle,
+        find: 'if (shard.isFrozen || stream === undefined || this.#inFlight.has(shard)) continue;',
+        replace: 'if (shard.isFrozen || stream === undefined) continue;',
+      },
+      {
+        file: flushCycle,
+        find: '      if (shard.isFrozen || doubt?.packed === undefined || this.#inFlight.has(shard)) continue;\n      if (rangeStep(doubt, now)',
+        replace:
+          '      const { stream } = shard; if (stream?.early?.packed !== undefined) { const { early } = stream; stream.early = undefined; void this.#options.sender.sendBatch([envelope(shard, stream, early, now.wallClockMs)]).then(([outcome]) => { if (outcome !== "sent") stream.early = early; }); }\n      if (shard.isFrozen || doubt?.packed === undefined || this.#inFlight.has(shard)) continue;\n      if (rangeStep(doubt, now)',
+      },
+    ],
+  },
+  'retry-beyond-the-window': {
+    breaks: 'an envelope is sent again under the same id after SQS has forgotten it',
+    edits: [
+      {
+        file: sendRules,
+        find: 'if (!range.unfenced && isPastDeduplication(range, now)) return',
+        replace: 'if (!range.unfenced && isPastDeduplication(range, now) && now.monotonicMs < 0) return',
+      },
+    ],
+  },
+  'idle-acknowledgement-not-stored': {
+    breaks: 'a heartbeat leaves the entries as they are, so an idle shard stays in doubt',
+    edits: [
+      {
+        file: flushCycle,
+        find: '      entries.set(key, shard.checkpointEntry());',
+        replace:
+          '      const entry = shard.checkpointEntry(); const before = this.lastEntries.get(key); entries.set(key, entry.inDoubt === undefined && before?.inDoubt !== undefined && before.session === entry.session && before.epoch === entry.epoch ? before : entry);',
+      },
+      {
+        file: flushCycle,
+        find: '    const listed: Doubt[] = [];',
+        replace: '    const listed: Doubt[] = []; queueMicrotask(() => { this.lastEntries = entries; });',
+      },
+      {
+        file: flushCycle,
+        find: '  #version = 0;\n',
+        replace: '  #version = 0;\n  lastEntries = new Map<ShardKey, CheckpointEntry>();\n',
+      },
+    ],
+  },
+  'shard-taken-from-the-living': {
+    breaks: 'a single shard is taken over without fencing the whole incarnation',
+    edits: [
+      {
+        file: memoryStore,
+        find: '    this.#checkpoints.set(name, fenced);\n',
+        replace: '',
+      },
+    ],
+  },
+  'entry-without-epoch': {
+    breaks: 'a takeover believes an entry of an earlier epoch',
+    edits: [
+      {
+        file: memoryStore,
+        find: 'entry?.epoch === epoch ? withoutEpoch(entry) : lease.checkpoint',
+        replace: 'entry !== undefined ? withoutEpoch(entry) : lease.checkpoint',
+      },
+    ],
+  },
+  'stale-lease-read': {
+    breaks: 'an old image of a lease makes a worker hold again what it has let go',
+    edits: [
+      {
+        file: worker,
+        find: 'if (lease.epoch <= (this.#letGo.get(key) ?? 0) || this.#environment === undefined) return;',
+        replace: 'if (this.#environment === undefined) return;',
+      },
+    ],
+  },
+  'failed-condition-taken-for-a-fence': {
+    breaks: 'a worker stops although only the answer to its own write was lost',
+    edits: [
+      {
+        file: flushCycle,
+        find: 'if (item === undefined || item.fencedBy !== undefined) {',
+        replace: 'if (item === undefined || item.version >= 0) {',
+      },
+      {
+        file: flushCycle,
+        find: "if (outcome.kind === 'refused' && outcome.item?.version !== version) {",
+        replace: "if (outcome.kind === 'refused') {",
+      },
+    ],
+  },
+  'outage-fences-the-healthy': {
+    breaks: 'observers count the silence of a table that they cannot reach themselves',
+    edits: [
+      {
+        file: coordinator,
+        find: '    if (!this.#ownWritesSucceed()) this.#forgetObservations();\n',
+        replace: '',
+      },
+      {
+        file: coordinator,
+        find: '        this.#forgetObservations();\n        logger.warn',
+        replace: '        logger.warn',
+      },
+    ],
+  },
+  'close-before-release': {
+    breaks: 'the owner closes its socket and forgets what it read before the release has an answer',
+    edits: [
+      {
+        file: handoffSource,
+        find: '    shard.isFrozen = true;\n',
+        replace: '    shard.isFrozen = true;\n    await shard.close();\n',
+      },
+    ],
+  },
+  'gate-held-from-sending': {
+    breaks: 'the five seconds of the identify gate run from sending, not from READY',
+    edits: [
+      {
+        file: limiter,
+        find: 'this.#freeAtMs = clock.monotonicMs() + identifySpacingMs;',
+        replace: 'this.#freeAtMs = sendBeforeMs - permitMs + identifySpacingMs;',
+      },
+    ],
+  },
+  'checkpoint-before-acknowledgement': {
+    breaks: 'the checkpoint passes an envelope when it is sent, not when SQS has it',
+    edits: [
+      {
+        file: flushCycle,
+        find: '    for (const shard of batch) this.#inFlight.add(shard);\n',
+        replace:
+          '    for (const shard of batch) this.#inFlight.add(shard);\n    for (const { stream, doubt } of attempts) stream.acknowledge(doubt);\n',
+      },
+    ],
+  },
+  'boundaries-not-kept': {
+    breaks: 'the next owner cuts what is in doubt anew',
+    edits: [
+      {
+        file: sessionStream,
+        find: 'if (inDoubt) this.#doubt = inheritedDoubt(inDoubt, this.#publishedSeq);',
+        replace: 'if (inDoubt && this.#publishedSeq < 0) this.#doubt = inheritedDoubt(inDoubt, this.#publishedSeq);',
+      },
+    ],
+  },
+  'wall-clock-expiry': {
+    breaks: 'a worker is dead when the wall clock of another says that its last sign of life is old',
+    edits: [
+      {
+        file: flushCycle,
+        find: 'const version = this.#version + 1;',
+        replace: 'const version = Math.max(this.#version + 1, this.#options.clock.wallClockMs());',
+      },
+      {
+        file: livenessWatch,
+        find: 'if (isDead(observation, rules)) dead.push(worker);',
+        replace: 'if (observation.counter > 0 && clock.wallClockMs() - observation.counter > 9000) dead.push(worker);',
+      },
+    ],
+  },
+  'session-dropped-on-a-failed-dial': {
+    breaks: 'a dial that fails costs the session',
+    edits: [
+      {
+        file: sessionMachine,
+        find: "      return startOver(state, 'terminateSocket', 'no connection in time');",
+        replace: "      return loseSession(state, 'terminateSocket', 'no connection in time');",
+      },
+    ],
+  },
+  'sends-before-the-session-is-stored': {
+    breaks: 'events of a new session leave before any checkpoint names it',
+    edits: [
+      {
+        file: sendRules,
+        find: 'if (range.listedAtMs === undefined || now.monotonicMs - range.listedAtMs > listedForMs) return',
+        replace: 'if (range.listedAtMs !== undefined && now.monotonicMs - range.listedAtMs > listedForMs) return',
+      },
+    ],
+  },
+  'role-to-the-silent': {
+    breaks: 'the role goes back to an original coordinator that nobody has seen alive',
+    edits: [
+      {
+        file: 'shared/coordination/succession.ts',
+        find: 'originalCoordinator && (incarnation === me || seenAlive.has(incarnation)),',
+        replace: 'originalCoordinator && (incarnation === me || seenAlive.has(incarnation) || true),',
+      },
+    ],
+  },
+  'budget-not-spent-first': {
+    breaks: 'IDENTIFY is sent without spending the budget',
+    edits: [
+      {
+        file: limiter,
+        find: "        if (outcome.kind === 'done') {\n          this.#paid",
+        replace: "        if (outcome.kind === 'done' || outcome.value !== undefined) {\n          this.#paid",
+      },
+    ],
+  },
+};
+
+/** From now on modules are loaded as the variant has them. Call before anything of the program is imported. */
+export function breakProgram(name: string): void {
+  const variant = variants[name];
+  if (variant === undefined) {
+    throw new RangeError(
+      `unknown variant ${JSON.stringify(name)}: it must be one of ${Object.keys(variants).join(', ')}`,
+    );
+  }
+  registerHooks({
+    load(url, context, nextLoad) {
+      const loaded = nextLoad(url, context);
+      if (!url.startsWith('file:')) return loaded;
+      const edits = variant.edits.filter(({ file }) => fileURLToPath(url).endsWith(`/${file}`));
+      if (edits.length === 0) return loaded;
+      let text = Buffer.from((loaded.source ?? '') as string | Uint8Array).toString();
+      for (const { file, find, replace } of edits) {
+        if (text.split(find).length !== 2) {
+          throw new Error(`variant ${name}: ${file} does not hold this exactly once: ${find}`);
+        }
+        text = text.replace(find, () => replace);
+      }
+      return { ...loaded, source: text };
+    },
+  });
+}
