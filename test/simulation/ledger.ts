@@ -45,10 +45,12 @@ export interface SessionRecord {
 
 /** One envelope by its boundaries. */
 interface RangeRecord {
-  readonly sentMs: number;
+  /** When it was first sent. */
+  sentMs: number | undefined;
   /** Its sender heard that SQS has it, and stored that: it must never be in doubt again. */
   isDone: boolean;
-  readonly senders: Set<Incarnation>;
+  /** Processes whose checkpoint named it. */
+  readonly listers: Set<string>;
   isMarked: boolean;
 }
 
@@ -129,14 +131,8 @@ export class Ledger {
     if (publisher !== by) this.#world.violate('two publishers', `shard ${name}: ${publisher} and ${by}`);
     const nowMs = this.#world.nowMs;
     const rangeName = `${header.session} ${header.first}-${header.last}`;
-    const range = this.#ranges.get(rangeName) ?? {
-      sentMs: nowMs,
-      isDone: false,
-      isMarked: false,
-      senders: new Set<Incarnation>(),
-    };
-    this.#ranges.set(rangeName, range);
-    range.senders.add(by);
+    const range = this.#rangeOf(rangeName);
+    range.sentMs ??= nowMs;
     if (header.unfenced && !range.isMarked) {
       range.isMarked = true;
       const isOut = nowMs - (this.#confirmedMs.get(by) ?? Number.NEGATIVE_INFINITY) >= unfencedAfterMs;
@@ -163,7 +159,7 @@ export class Ledger {
     const { session, first, last } = header;
     const range = this.#ranges.get(`${session} ${first}-${last}`);
     // A former owner may have sent pieces of it already.
-    if ((range !== undefined && range.senders.size > 1) || this.#isPieceOfDouble(header)) {
+    if ((range !== undefined && range.listers.size > 1) || this.#isPieceOfDouble(header)) {
       this.#refusedDoubles.push({ session, first, last });
     }
   }
@@ -212,6 +208,8 @@ export class Ledger {
     if (id === undefined) return;
     const session = this.#sessions.get(id);
     if (session === undefined) return this.#world.violate('unknown session', `checkpoint of ${by} names ${id}`);
+    const { inDoubt } = checkpoint;
+    if (inDoubt) this.#rangeOf(`${id} ${inDoubt.first}-${inDoubt.last}`).listers.add(by);
     const settledUpTo = settle(session);
     if (acknowledgedSeq > settledUpTo) {
       this.#world.violate(
@@ -266,6 +264,15 @@ export class Ledger {
       sessions: this.#sessions.size,
       droppedByDiscord,
     };
+  }
+
+  #rangeOf(name: string): RangeRecord {
+    let range = this.#ranges.get(name);
+    if (range === undefined) {
+      range = { sentMs: undefined, isDone: false, isMarked: false, listers: new Set() };
+      this.#ranges.set(name, range);
+    }
+    return range;
   }
 
   #isPieceOfDouble({ session, first, last }: EnvelopeHeader): boolean {

@@ -27,6 +27,8 @@ const budgetRefreshMs = 70_000;
 const amplyIdentifies = 100;
 /** Who lost a connection dials again within this time. */
 const dialAgainBoundMs = 6000;
+/** The longest way of a message between a worker and Discord. */
+const travelMs = 100;
 /** A process that waits to be fenced waits no longer than this. */
 const latestWakingMs = 45_000;
 /** From then on nothing may be left to send within this time. */
@@ -347,7 +349,8 @@ class Simulation implements Surroundings {
       process.machine.cuts.has('discord') ||
       process.incarnation !== incarnation;
     const check = async () => {
-      if (isHindered() || process.pausedUntilMs > leftMs || process.lastDialMs >= leftMs || !isStillLeft()) return;
+      if (isHindered() || process.pausedUntilMs > leftMs || process.lastDialMs >= leftMs - travelMs || !isStillLeft())
+        return;
       const [lease] = await table.memory.readLeases([{ shardId, shardCount: this.discord.options.shardCount }]);
       const [item] = await table.memory.readCheckpoints([{ incarnation, chunk: 0 }]);
       if (lease?.owner !== incarnation || item?.fencedBy !== undefined) return;

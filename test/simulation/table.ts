@@ -109,7 +109,9 @@ export class SimTable {
       };
       const answerWith = (delayMs: number) => (value: unknown) =>
         answer(delayMs, () => {
-          if (method === 'writeCheckpoint') this.#ledger.confirmed(process.incarnation, issuedMs);
+          if (method === 'writeCheckpoint' && isWritten(value as CheckpointOutcome, args[0] as CheckpointItem)) {
+            this.#ledger.confirmed(process.incarnation, issuedMs);
+          }
           resolve(value);
         });
       const travelMs = () => chance.between(1, 12);
@@ -231,6 +233,12 @@ export class SimTable {
       return `writes v${item.version}: ${entries.join(', ')}`;
     });
   }
+}
+
+/** A write that was carried out twice is refused the second time, by itself. */
+function isWritten(outcome: CheckpointOutcome, { version }: CheckpointItem): boolean {
+  if (outcome.kind === 'written') return true;
+  return outcome.item?.version === version && outcome.item.fencedBy === undefined;
 }
 
 function isWrite(method: Method): boolean {
