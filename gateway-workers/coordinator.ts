@@ -114,7 +114,7 @@ export class Coordinator {
     });
     switch (decision.kind) {
       case 'take':
-        await this.#swapRole({ holder: me, term: (this.#role?.term ?? 0) + 1, counter: 0 }, 'coordinator.role_taken');
+        await this.#swapRole({ holder: me, term: (this.#role?.term ?? 0) + 1, counter: 0 });
         break;
       case 'hold':
         if (this.#role) await this.#swapRole({ ...this.#role, counter: this.#role.counter + 1 });
@@ -124,7 +124,8 @@ export class Coordinator {
         if (this.#role) {
           const { holder: _, ...rest } = this.#role;
           const next = { ...rest, term: rest.term + 1, counter: 0, ...(decision.to && { holder: decision.to }) };
-          await this.#swapRole(next, 'coordinator.role_given');
+          const isGiven = await this.#swapRole(next);
+          if (isGiven) this.#options.logger.info({ holder: next.holder, term: next.term }, 'coordinator.role_given');
           await this.#care.send(workers, decision.to, { kind: 'tick' });
         }
         return;
@@ -140,7 +141,7 @@ export class Coordinator {
     const { store, clock, rules } = this.#options;
     const startedMs = clock.monotonicMs();
     const role = await store.readRole();
-    this.#role = role;
+    this.#learnRole(role);
     if (role === undefined) return;
     const reading = { counter: roleCounter(role), startedMs, answeredMs: clock.monotonicMs() };
     this.#roleObservation = observe(this.#roleObservation, reading, rules);
@@ -163,12 +164,19 @@ export class Coordinator {
     return clock.monotonicMs() - this.#vacantSinceMs;
   }
 
-  async #swapRole(next: CoordinatorRole, event?: string): Promise<void> {
-    const { store, logger } = this.#options;
-    const outcome = await store.swapRole(this.#role, next);
-    this.#role = outcome.value;
-    if (outcome.kind === 'done' && event) logger.info({ holder: next.holder, term: next.term }, event);
-    if (outcome.kind === 'done' && event === 'coordinator.role_taken') this.#vacantSinceMs = undefined;
+  async #swapRole(next: CoordinatorRole): Promise<boolean> {
+    const outcome = await this.#options.store.swapRole(this.#role, next);
+    this.#learnRole(outcome.value);
+    return outcome.kind === 'done';
+  }
+
+  /** The role may turn out to be the own one in a later read alone: when the answer to taking it was lost, or it was given. */
+  #learnRole(role: CoordinatorRole | undefined): void {
+    const hadRole = this.hasRole;
+    this.#role = role;
+    if (hadRole || !this.hasRole) return;
+    this.#vacantSinceMs = undefined;
+    this.#options.logger.info({ holder: role?.holder, term: role?.term }, 'coordinator.role_taken');
   }
 
   #ownWritesSucceed(): boolean {

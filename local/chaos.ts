@@ -20,7 +20,10 @@ export type ChaosAction = { readonly atMs: number } & (
   | { readonly kind: 'requestReconnect'; readonly shard: number }
   | { readonly kind: 'cutSocket'; readonly shard: number }
   | { readonly kind: 'invalidateResumable'; readonly shard: number }
-  | { readonly kind: 'deadResumeUrl'; readonly forMs: number }
+  /** Discord neither sends nor hears; afterwards it sends what it owes. */
+  | { readonly kind: 'silenceSocket'; readonly shard: number; readonly forMs: number }
+  /** Nobody listens there, or somebody who does not answer. */
+  | { readonly kind: 'deadResumeUrl'; readonly state: 'refused' | 'hanging'; readonly forMs: number }
   | {
       readonly kind: 'awsOutage';
       /** Between which worker and AWS; `all`: between all of them and AWS. */
@@ -65,7 +68,7 @@ export function planChaos(
   { mix = 'mild', replayMs = 20_000 }: ChaosPlanOptions = {},
 ): ChaosAction[] {
   const endMs = durationMs - Math.min(15_000, durationMs / 4);
-  const actions = [...planWorkers(durationMs, endMs, random), ...planConnections(durationMs, endMs, random)];
+  const actions = [...planWorkers(durationMs, endMs, mix, random), ...planConnections(durationMs, endMs, mix, random)];
   if (mix === 'harsh') {
     const longestMs = Math.max(shortestOutageMs, Math.min(longestOutageMs, replayMs - takeoverMs));
     actions.push(...planOutages(endMs, longestMs, random), ...planMoves(endMs, random));
@@ -73,7 +76,7 @@ export function planChaos(
   return actions.sort((one, other) => one.atMs - other.atMs);
 }
 
-function planWorkers(durationMs: number, endMs: number, random: Random): ChaosAction[] {
+function planWorkers(durationMs: number, endMs: number, mix: ChaosMix, random: Random): ChaosAction[] {
   const actions: ChaosAction[] = [];
   const worker = (): number => randomBelow(random, 1000);
   const kill = (atMs: number): ChaosAction => ({
@@ -103,12 +106,16 @@ function planWorkers(durationMs: number, endMs: number, random: Random): ChaosAc
     const draw = first.shift() ?? [kill, drain, pause][randomBelow(random, 3)] ?? pause;
     const action = draw(atMs);
     actions.push(action);
+    // Now and then a second worker dies while the fleet has not got over the first.
+    if (mix === 'harsh' && action.kind === 'killWorker' && random.next() < 0.3) {
+      actions.push(kill(Math.min(endMs, atMs + randomBelow(random, 5000))));
+    }
     atMs += (action.kind === 'drainWorker' ? drainMs : betweenWorkersMs) + randomBelow(random, 3000);
   }
   return actions;
 }
 
-function planConnections(durationMs: number, endMs: number, random: Random): ChaosAction[] {
+function planConnections(durationMs: number, endMs: number, mix: ChaosMix, random: Random): ChaosAction[] {
   const actions: ChaosAction[] = [];
   const shard = (): number => randomBelow(random, 100_000);
   for (let atMs = durationMs / 20 + random.next() * 2000; atMs < endMs; atMs += 1000 + random.next() * 3500) {
@@ -116,7 +123,13 @@ function planConnections(durationMs: number, endMs: number, random: Random): Cha
     if (drawn < 0.35) actions.push({ kind: 'requestReconnect', atMs, shard: shard() });
     else if (drawn < 0.75) actions.push({ kind: 'cutSocket', atMs, shard: shard() });
     else if (drawn < 0.92) actions.push({ kind: 'invalidateResumable', atMs, shard: shard() });
-    else actions.push({ kind: 'deadResumeUrl', atMs, forMs: 1000 + randomBelow(random, 3000) });
+    else {
+      const state = mix === 'harsh' && random.next() < 0.5 ? 'hanging' : 'refused';
+      actions.push({ kind: 'deadResumeUrl', atMs, state, forMs: 1000 + randomBelow(random, 3000) });
+    }
+    if (mix === 'harsh' && random.next() < 0.25) {
+      actions.push({ kind: 'silenceSocket', atMs, shard: shard(), forMs: 500 + randomBelow(random, 4000) });
+    }
   }
   return actions;
 }

@@ -129,12 +129,21 @@ export function chaosTargets(
     cutSocket: ({ shard }) => strike(shard, (shards, { simulator }) => simulator.faults.cut({ shards })),
     invalidateResumable: ({ shard }) =>
       strike(shard, (shards, { simulator }) => simulator.faults.invalidateSessions({ shards }, true)),
-    async deadResumeUrl({ forMs }) {
+    async silenceSocket({ shard: drawn, forMs }) {
       if (discord === undefined) return undefined;
-      await discord.simulator.faults.resumeUrl('refused');
+      const { faults } = discord.simulator;
+      const shards = [drawn % discord.shardCount];
+      if (faults.silence({ shards }, true) === 0) return undefined;
+      await clock.sleep(forMs, signal);
+      faults.silence({ shards }, false);
+      return `shard ${shards[0]} for ${(forMs / 1000).toFixed(1)} s`;
+    },
+    async deadResumeUrl({ state, forMs }) {
+      if (discord === undefined) return undefined;
+      await discord.simulator.faults.resumeUrl(state);
       await clock.sleep(forMs, signal);
       await discord.simulator.faults.resumeUrl('alive');
-      return `for ${(forMs / 1000).toFixed(1)} s`;
+      return `${state} for ${(forMs / 1000).toFixed(1)} s`;
     },
     async awsOutage({ worker: drawn, services, outage, forMs }) {
       if (awsFaults === undefined) return undefined;

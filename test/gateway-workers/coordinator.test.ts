@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Coordinator } from '../../gateway-workers/coordinator.ts';
 import { MemoryStore } from '../../shared/coordination/memory-store.ts';
 import type { WorkerRecord } from '../../shared/coordination/model.ts';
-import type { CoordinationStore } from '../../shared/coordination/store.ts';
+import { type CoordinationStore, StoreUnavailable } from '../../shared/coordination/store.ts';
 import { BatonError } from '../../shared/errors.ts';
 import { MemoryControlPlane } from '../../shared/memory-control-queue.ts';
 import { ManualClock } from '../manual-clock.ts';
@@ -145,6 +145,59 @@ test('an outage of the table is nobody`s death', async () => {
   await clock.advance(5000);
   expect([await shardsOf('a'), await shardsOf('b')]).toEqual([2, 2]);
   expect(logger.lines.filter(({ message }) => message === 'coordinator.store_unreachable').length).toBeGreaterThan(20);
+});
+
+/** The table as one worker finds it: `fails` decides for each request whether it goes through, and whether its answer does. */
+function unreliable(fails: (operation: string) => 'before' | 'after' | undefined): CoordinationStore {
+  return new Proxy(store, {
+    get(target, name) {
+      const method = Reflect.get(target, name) as (...args: unknown[]) => Promise<unknown>;
+      return async (...args: unknown[]) => {
+        const when = fails(String(name));
+        if (when === 'before') throw new StoreUnavailable(String(name), new Error('throttled'));
+        const answer = await method.apply(target, args);
+        if (when === 'after') throw new StoreUnavailable(String(name), new Error('answer lost'));
+        return answer;
+      };
+    },
+  });
+}
+
+test('a dead worker is noticed though the table refuses some of the requests', async () => {
+  const death = new AbortController();
+  await join('a');
+  await join('b');
+  beat('a');
+  beat('b', death.signal);
+  let requests = 0;
+  coordinate('a', {
+    through: unreliable(() => {
+      requests += 1;
+      return requests % 7 === 0 ? 'before' : undefined;
+    }),
+  });
+  await clock.advance(8000);
+  expect(await shardsOf('b')).toBe(2);
+  death.abort();
+  await clock.advance(16_000);
+  expect(await owners()).toEqual(['a', 'a', 'a', 'a']);
+});
+
+test('a role whose answer was lost is the own one all the same, and the log says so', async () => {
+  await join('a');
+  beat('a');
+  const logger = new RecordingLogger();
+  let isFirst = true;
+  const through = unreliable((operation) => {
+    if (operation !== 'swapRole' || !isFirst) return undefined;
+    isFirst = false;
+    return 'after';
+  });
+  const coordinator = coordinate('a', { through, logger });
+  await clock.advance(3000);
+  expect(coordinator.hasRole).toBe(true);
+  const taken = logger.lines.filter(({ message }) => message === 'coordinator.role_taken');
+  expect(taken.map(({ fields }) => fields)).toEqual([{ holder: 'a', term: 1 }]);
 });
 
 test('the next in order takes the role of a dead coordinator, and the original gets it back when it returns', async () => {

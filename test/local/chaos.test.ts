@@ -61,8 +61,10 @@ describe('the harsh mix', () => {
     harsh(seed, replayMs).filter((action) => action.kind === 'awsOutage');
 
   test('has everything that the mild one has, outages of AWS and planned moves', () => {
-    const kinds = new Set(harsh(1, 60_000).map(({ kind }) => kind));
-    expect([...kinds].sort()).toEqual(Object.keys(targets).sort());
+    const plan = [1, 2, 3].flatMap((seed) => harsh(seed, 60_000));
+    expect([...new Set(plan.map(({ kind }) => kind))].sort()).toEqual(Object.keys(targets).sort());
+    const resumeUrls = plan.flatMap((action) => (action.kind === 'deadResumeUrl' ? [action.state] : []));
+    expect(new Set(resumeUrls).size).toBe(2);
     expect(planChaos(600_000, seededRandom(1)).map(({ kind }) => kind)).not.toContain('awsOutage');
   });
 
@@ -102,6 +104,7 @@ const targets: ChaosTargets = {
   requestReconnect: nothing,
   cutSocket: nothing,
   invalidateResumable: nothing,
+  silenceSocket: nothing,
   deadResumeUrl: nothing,
   awsOutage: nothing,
   moveShards: nothing,
