@@ -27,7 +27,7 @@ const livenessMs = 3 * heartbeatMs;
 const slackMs = Number(process.env['BATON_TEST_SLACK_MS'] ?? 8000);
 const handoffGapMs = Number(process.env['BATON_TEST_HANDOFF_GAP_MS'] ?? 2000);
 /** Shorter than what Discord keeps, longer than what the fleet waits. */
-const absenceMs = livenessMs + 3000;
+const absenceMs = livenessMs + 5000;
 const shards = 12;
 const eventsPerSecond = 400;
 const timeout = 60_000 + 10 * livenessMs + handoffs * 1000;
