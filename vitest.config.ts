@@ -29,6 +29,7 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: integration,
+          exclude: ['test/simulation/**'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
           fileParallelism: false,

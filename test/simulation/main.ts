@@ -9,7 +9,9 @@ const usage = `npm run simulate -- [options]
   --seed-base S         the first of them (1)
   --jobs J              in so many processes (1)
   --variant NAME        with the protocol broken in one way
-  --variants            every broken variant until it is caught, at most --seeds runs each`;
+  --variants            every broken variant until it is caught, at most --seeds runs each
+  --stop-at-first       no more runs after the first violation
+  --quiet               no progress on stderr`;
 
 function tell(line: string): void {
   process.stdout.write(`${line}\n`);
@@ -61,6 +63,7 @@ interface Options {
   readonly allVariants: boolean;
   readonly stopAtFirst: boolean;
   readonly isChild: boolean;
+  readonly isQuiet: boolean;
 }
 
 function readOptions(args: string[]): Options | undefined {
@@ -76,6 +79,7 @@ function readOptions(args: string[]): Options | undefined {
         variants: { type: 'boolean', default: false },
         'stop-at-first': { type: 'boolean', default: false },
         child: { type: 'boolean', default: false },
+        quiet: { type: 'boolean', default: false },
       },
     });
     return {
@@ -87,6 +91,7 @@ function readOptions(args: string[]): Options | undefined {
       allVariants: values.variants,
       stopAtFirst: values['stop-at-first'],
       isChild: values.child,
+      isQuiet: values.quiet,
     };
   } catch (error) {
     tellAside(error instanceof Error ? error.message : String(error));
@@ -116,7 +121,7 @@ function describeOutcome({ seed, violation, virtualMs, recoveryMs, totals }: Run
 }
 
 /** Runs one seed after the other in this process; tells how far it is on stderr. */
-async function runMany({ seeds, seedBase, stopAtFirst, isChild }: Options): Promise<Tally> {
+async function runMany({ seeds, seedBase, stopAtFirst, isChild, isQuiet }: Options): Promise<Tally> {
   const { simulate } = await import('./simulation.ts');
   const tally = emptyTally();
   let toldMs = performance.now();
@@ -133,7 +138,7 @@ async function runMany({ seeds, seedBase, stopAtFirst, isChild }: Options): Prom
       if (!isChild) tellAside(line);
       if (stopAtFirst) break;
     }
-    if (performance.now() - toldMs > 5000) {
+    if (!isQuiet && performance.now() - toldMs > 5000) {
       toldMs = performance.now();
       tellAside(`${tally.runs} of ${seeds} runs, ${tally.violations} violations`);
     }
@@ -202,25 +207,31 @@ async function runChild(args: readonly string[]): Promise<Tally> {
 async function catchVariants(seeds: number, seedBase: number): Promise<number> {
   let missed = 0;
   for (const name of Object.keys(variants)) {
-    const tally = await runChild([
-      '--variant',
-      name,
-      '--stop-at-first',
-      '--seeds',
-      `${seeds}`,
-      '--seed-base',
-      `${seedBase}`,
-    ]);
-    if (tally.violations === 0) missed += 1;
-    const result =
-      tally.violations === 0
-        ? `NOT caught in ${tally.runs} runs`
-        : `caught in run ${tally.runs}: ${tally.firstViolation}`;
+    const { tally, complaint } = await catchVariant(name, seeds, seedBase);
+    const isCaught = tally !== undefined && tally.violations > 0;
+    if (!isCaught) missed += 1;
+    const result = isCaught
+      ? `caught in run ${tally.runs}: ${tally.firstViolation}`
+      : (complaint ?? `NOT caught in ${seeds} runs`);
     tell(`${name.padEnd(36)} ${result}`);
   }
   const count = Object.keys(variants).length;
   tell(`${count} broken variants, ${count - missed} caught, ${missed} missed`);
   return missed === 0 ? 0 : 1;
+}
+
+/** Runs one broken variant until it is caught, in a process of its own because a program can be broken only once. */
+export async function catchVariant(
+  name: string,
+  seeds: number,
+  seedBase: number,
+): Promise<{ tally?: Tally; complaint?: string }> {
+  try {
+    const args = ['--quiet', '--variant', name, '--stop-at-first', '--seeds', `${seeds}`, '--seed-base', `${seedBase}`];
+    return { tally: await runChild(args) };
+  } catch (error) {
+    return { complaint: error instanceof Error ? error.message : String(error) };
+  }
 }
 
 function summaryLine(tally: Tally, seconds: number): string {

@@ -65,9 +65,9 @@ export const variants: Readonly<Record<string, Variant>> = {
     edits: [
       {
         file: sessionStream,
-        find: 'while (this.#doubt === undefined && this.#pending.length > 0) {',
+        find: 'while (this.#doubt === undefined && this.#pending',
         replace:
-          'if (this.#doubt?.packed !== undefined && this.#pending.length > 0) { this.early = this.#doubt; this.#publishedSeq = this.#doubt.last; this.#doubt = undefined; } while (this.#doubt === undefined && this.#pending.length > 0) {',
+          'if (this.#doubt?.packed !== undefined && this.#pending.length > 0) { this.early = this.#doubt; this.#publishedSeq = this.#doubt.last; this.#doubt = undefined; } while (this.#doubt === undefined && this.#pending',
       },
       {
         file: sessionStream,
@@ -88,9 +88,9 @@ export const variants: Readonly<Record<string, Variant>> = {
       },
       {
         file: flushCycle,
-        find: '      if (shard.isFrozen || doubt?.packed === undefined || this.#inFlight.has(shard)) continue;\n      if (rangeStep(doubt, now)',
+        find: '  #sendListed(): void {\n    const now = this.#now();\n',
         replace:
-          '      const { stream } = shard; if (stream?.early?.packed !== undefined) { const { early } = stream; stream.early = undefined; void this.#options.sender.sendBatch([envelope(shard, stream, early, now.wallClockMs)]).then(([outcome]) => { if (outcome !== "sent") stream.early = early; }); }\n      if (shard.isFrozen || doubt?.packed === undefined || this.#inFlight.has(shard)) continue;\n      if (rangeStep(doubt, now)',
+          '  #sendListed(): void {\n    const now = this.#now();\n    for (const shard of this.#shards.values()) { const stream = shard.stream; const early = stream?.early; if (stream === undefined || early?.packed === undefined) continue; stream.early = undefined; void this.#options.sender.sendBatch([envelope(shard, stream, early, now.wallClockMs)]).then(([outcome]) => { if (outcome !== "sent") stream.early = early; }); }\n',
       },
     ],
   },
@@ -165,7 +165,7 @@ export const variants: Readonly<Record<string, Variant>> = {
       },
       {
         file: flushCycle,
-        find: "if (outcome.kind === 'refused' && outcome.item?.version !== version) {",
+        find: 'if (!isOurs) {',
         replace: "if (outcome.kind === 'refused') {",
       },
     ],
@@ -177,11 +177,6 @@ export const variants: Readonly<Record<string, Variant>> = {
         file: coordinator,
         find: '    if (!this.#ownWritesSucceed()) this.#forgetObservations();\n',
         replace: '',
-      },
-      {
-        file: coordinator,
-        find: '        this.#forgetObservations();\n        logger.warn',
-        replace: '        logger.warn',
       },
     ],
   },
@@ -256,18 +251,8 @@ export const variants: Readonly<Record<string, Variant>> = {
     edits: [
       {
         file: sendRules,
-        find: 'if (range.listedAtMs === undefined || now.monotonicMs - range.listedAtMs > listedForMs) return',
-        replace: 'if (range.listedAtMs !== undefined && now.monotonicMs - range.listedAtMs > listedForMs) return',
-      },
-    ],
-  },
-  'role-to-the-silent': {
-    breaks: 'the role goes back to an original coordinator that nobody has seen alive',
-    edits: [
-      {
-        file: 'shared/coordination/succession.ts',
-        find: 'originalCoordinator && (incarnation === me || seenAlive.has(incarnation)),',
-        replace: 'originalCoordinator && (incarnation === me || seenAlive.has(incarnation) || true),',
+        find: 'if (range.listedAtMs === undefined || now',
+        replace: 'if (range.listedAtMs !== undefined && now',
       },
     ],
   },
