@@ -70,8 +70,9 @@ export class Coordinator {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { logger } = this.#options;
+    const { logger, clock } = this.#options;
     while (!signal.aborted) {
+      const startedMs = clock.monotonicMs();
       try {
         await this.#tick(signal);
       } catch (error) {
@@ -79,15 +80,17 @@ export class Coordinator {
         // What was observed still stands: reads that are too far apart start anew by themselves.
         logger.warn({ error: messageOf(error) }, 'coordinator.store_unreachable');
       }
-      await this.#bell.wait(this.#untilNextTickMs(), signal);
+      await this.#bell.wait(this.#untilNextTickMs(startedMs), signal);
     }
   }
 
   /** The next tick comes early when by then a counter will have stood still for long enough: every part of a second counts. */
-  #untilNextTickMs(): number {
+  #untilNextTickMs(startedMs: number): number {
     const { clock, rules } = this.#options;
     if (this.#care.isSettling) return settlingTickMs;
-    const regularMs = Math.min(longestTickMs, rules.heartbeatMs);
+    const periodMs = Math.min(longestTickMs, rules.heartbeatMs);
+    // A tick that takes long does not make the next one late, short of having no pause at all.
+    const regularMs = Math.max(settlingTickMs, periodMs - (clock.monotonicMs() - startedMs));
     const roleDeadAtMs = this.#roleObservation ? deadAtMs(this.#roleObservation, rules) : Number.POSITIVE_INFINITY;
     const inMs = Math.ceil(Math.min(this.#watch.nextDeathAtMs, roleDeadAtMs) - clock.monotonicMs());
     // What is overdue waits for more reads, not for time.

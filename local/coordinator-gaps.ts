@@ -9,6 +9,8 @@ export interface CoordinatorGap {
   readonly from: string;
   readonly to: string;
   readonly ms: number;
+  /** When it began, by the clock that measured it. */
+  readonly fromMs: number;
 }
 
 /** Follows the coordinator's role in the workers' log lines and measures how long nobody filled it. */
@@ -36,7 +38,7 @@ export class CoordinatorGaps {
     if (this.#lost === undefined) return;
     const { cause, from, atMs: lostAtMs } = this.#lost;
     // The same worker under a new incarnation counts: it had to win the role anew.
-    this.#gaps.push({ cause, from, to: workerId, ms: Math.round(atMs - lostAtMs) });
+    this.#gaps.push({ cause, from, to: workerId, ms: Math.round(atMs - lostAtMs), fromMs: lostAtMs });
     this.#lost = undefined;
   }
 

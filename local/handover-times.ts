@@ -13,7 +13,7 @@ export interface HandoverReport {
   readonly handoffGapInOutageMs: Durations;
 }
 
-interface Interval {
+export interface Interval {
   readonly fromMs: number;
   readonly toMs: number;
 }
@@ -76,11 +76,14 @@ export class HandoverTimes {
     };
   }
 
+  /** Whether AWS failed some worker at some time of it. */
+  isStruck({ fromMs, toMs }: Interval): boolean {
+    return this.#outages.some((outage) => outage.fromMs <= toMs && outage.toMs >= fromMs);
+  }
+
   #split(intervals: readonly Interval[]): [quiet: Durations, inOutage: Durations] {
-    const isStruck = ({ fromMs, toMs }: Interval): boolean =>
-      this.#outages.some((outage) => outage.fromMs <= toMs && outage.toMs >= fromMs);
     const lengths = (struck: boolean): number[] =>
-      intervals.filter((interval) => isStruck(interval) === struck).map(({ fromMs, toMs }) => toMs - fromMs);
+      intervals.filter((interval) => this.isStruck(interval) === struck).map(({ fromMs, toMs }) => toMs - fromMs);
     return [summarize(lengths(false)), summarize(lengths(true))];
   }
 }

@@ -65,7 +65,8 @@ export interface RunReport {
     readonly struckRequests?: Readonly<Record<string, number>>;
   };
   readonly handovers?: HandoverReport;
-  readonly coordinatorGaps?: readonly CoordinatorGap[];
+  /** `inOutage`: AWS failed some worker meanwhile. */
+  readonly coordinatorGaps?: readonly (Omit<CoordinatorGap, 'fromMs'> & { readonly inOutage: boolean })[];
 }
 
 /** A run is good when no event was lost, doubled (outside the marked stretches) or out of order. */
@@ -115,8 +116,8 @@ export function renderReport(report: RunReport): string[] {
     add('handoff gap', describeDurations(handoffGapMs));
     if (handoffGapInOutageMs.count > 0) add('  with AWS failing', describeDurations(handoffGapInOutageMs));
   }
-  for (const { cause, from, to, ms } of report.coordinatorGaps ?? [])
-    add('coordinator gap', `${ms} ms: ${from} ${cause}, ${to} took over`);
+  for (const { cause, from, to, ms, inOutage } of report.coordinatorGaps ?? [])
+    add('coordinator gap', `${ms} ms: ${from} ${cause}, ${to} took over${inOutage ? ', with AWS failing' : ''}`);
   if (report.chaos) {
     add('chaos seed', `${report.chaos.seed} (${report.chaos.mix})`);
     for (const [fault, count] of Object.entries(report.chaos.struckRequests ?? {})) add(`  ${fault}`, count);

@@ -286,7 +286,13 @@ class StartRun {
           ...(awsFaults && { struckRequests: awsFaults.struck }),
         },
         handovers: handovers.report((shard, epoch) => moves.isHandoff(shard, epoch)),
-        coordinatorGaps: coordinatorGaps.gaps,
+        coordinatorGaps: coordinatorGaps.gaps.map(({ cause, from, to, ms, fromMs }) => ({
+          cause,
+          from,
+          to,
+          ms,
+          inOutage: handovers.isStruck({ fromMs, toMs: fromMs + ms }),
+        })),
       }),
     };
   }

@@ -17,7 +17,7 @@ test('a gap is from the loss of the coordinator until another has the role', () 
   gaps.lost('two', 'killed', 500);
   gaps.lost('one', 'killed', 1000);
   gaps.take('two', line('coordinator.role_taken', 'b'), 10_900.4);
-  expect(gaps.gaps).toEqual([{ cause: 'killed', from: 'one', to: 'two', ms: 9900 }]);
+  expect(gaps.gaps).toEqual([{ cause: 'killed', from: 'one', to: 'two', ms: 9900, fromMs: 1000 }]);
   expect(gaps.coordinator).toBe('two');
 });
 
@@ -34,7 +34,7 @@ test('one that was killed is not back when its name is', () => {
   gaps.lost('one', 'killed', 1000);
   gaps.back('one');
   gaps.take('one', line('coordinator.role_taken', 'c'), 3000);
-  expect(gaps.gaps).toEqual([{ cause: 'killed', from: 'one', to: 'one', ms: 2000 }]);
+  expect(gaps.gaps).toEqual([{ cause: 'killed', from: 'one', to: 'one', ms: 2000, fromMs: 1000 }]);
 });
 
 test('a role that is given away leaves no gap', () => {
