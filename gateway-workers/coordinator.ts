@@ -107,7 +107,7 @@ export class Coordinator {
       return;
     }
     await this.#watchRole();
-    const order = successionOrder(workers, this.#care.gone);
+    const order = successionOrder(workers, new Set([...this.#care.gone, ...this.#watch.silent]));
     const decision = decideRole({
       me,
       role: this.#role,
@@ -136,8 +136,10 @@ export class Coordinator {
         break;
     }
     const rank = heirs(order, this.#role?.holder).findIndex((worker) => worker.incarnation === me);
-    // Its two heirs watch with the coordinator: whoever takes the role knows at once who else is dead.
-    if (this.hasRole || rank === 0 || rank === 1) await this.#care.lookAfter(workers, this.hasRole, signal);
+    // Its two heirs watch with the coordinator, and everybody does when it may be dead: whoever takes the role knows at
+    // once who else is dead. Otherwise a second period of silence would follow the first.
+    if (this.hasRole || rank === 0 || rank === 1 || this.#isRoleQuiet)
+      await this.#care.lookAfter(workers, this.hasRole, signal);
   }
 
   async #watchRole(): Promise<void> {
@@ -148,6 +150,12 @@ export class Coordinator {
     if (role === undefined) return;
     const reading = { counter: roleCounter(role), startedMs, answeredMs: clock.monotonicMs() };
     this.#roleObservation = observe(this.#roleObservation, reading, rules);
+  }
+
+  /** Whether the role's counter has not moved lately, or was never seen to. */
+  get #isRoleQuiet(): boolean {
+    const role = this.#roleObservation;
+    return role === undefined || !role.hasMoved || role.lastReadMs - role.sinceMs > 2 * longestTickMs;
   }
 
   /** How long nobody alive has held the role. */

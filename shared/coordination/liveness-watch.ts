@@ -58,6 +58,15 @@ export class LivenessWatch {
     return alive;
   }
 
+  /** Workers that have been silent for two heartbeats: dead, perhaps. Nobody should count on them. */
+  get silent(): ReadonlySet<Incarnation> {
+    const silent = new Set<Incarnation>();
+    for (const [incarnation, { sinceMs, lastReadMs }] of this.#observations) {
+      if (lastReadMs - sinceMs > 2 * this.rules.heartbeatMs) silent.add(incarnation);
+    }
+    return silent;
+  }
+
   /** When the next worker will be dead unless its counter moves; infinity when none is watched. */
   get nextDeathAtMs(): number {
     return Math.min(

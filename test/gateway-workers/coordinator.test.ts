@@ -183,6 +183,25 @@ test('a dead worker is noticed though the table refuses some of the requests', a
   expect(await owners()).toEqual(['a', 'a', 'a', 'a']);
 });
 
+test('workers that replace a whole dead fleet need one period of silence, not one after the other', async () => {
+  const death = new AbortController();
+  for (const name of ['a', 'b', 'c']) {
+    await join(name);
+    beat(name, death.signal);
+    coordinate(name, { signal: AbortSignal.any([death.signal, stop.signal]) });
+  }
+  await clock.advance(8000);
+  expect(new Set(await owners())).toEqual(new Set(['a', 'b', 'c']));
+  death.abort();
+  for (const name of ['x', 'y', 'z']) {
+    await join(name);
+    beat(name);
+    coordinate(name);
+  }
+  await clock.advance(11_000);
+  expect(new Set(await owners())).toEqual(new Set(['x', 'y', 'z']));
+});
+
 test('a role whose answer was lost is the own one all the same, and the log says so', async () => {
   await join('a');
   beat('a');
