@@ -44,10 +44,8 @@ const drainMs = 6000;
 /** The longest outage of AWS: what the fleet is built for. */
 const longestOutageMs = 20_000;
 const shortestOutageMs = 2000;
-/** A worker that dies while the table is out of reach is replaced this long after the outage, with room. */
-const takeoverMs = 15_000;
-/** From the end of an outage of AWS to the next. */
-const betweenOutagesMs = 8000;
+/** From the end of an outage of AWS to the next, at least: who died before or in it is taken over meanwhile. */
+const betweenOutagesMs = 18_000;
 
 export interface ChaosPlanOptions {
   /** @default 'mild' */
@@ -70,7 +68,9 @@ export function planChaos(
   const endMs = durationMs - Math.min(15_000, durationMs / 4);
   const actions = [...planWorkers(durationMs, endMs, mix, random), ...planConnections(durationMs, endMs, mix, random)];
   if (mix === 'harsh') {
-    const longestMs = Math.max(shortestOutageMs, Math.min(longestOutageMs, replayMs - takeoverMs));
+    // Noticing a death, all but done when the outage begins, begins anew after it; and a busy machine sends in bursts.
+    const affordableMs = (2 * replayMs) / 3 - 20_000;
+    const longestMs = Math.max(shortestOutageMs, Math.min(longestOutageMs, affordableMs));
     actions.push(...planOutages(endMs, longestMs, random), ...planMoves(endMs, random));
   }
   return actions.sort((one, other) => one.atMs - other.atMs);
@@ -154,7 +154,7 @@ function planOutages(endMs: number, longestMs: number, random: Random): ChaosAct
     const services = serviceSets[randomBelow(random, serviceSets.length)] as readonly AwsService[];
     const worker = random.next() < 0.6 ? randomBelow(random, 1000) : 'all';
     actions.push({ kind: 'awsOutage', atMs, worker, services, outage, forMs });
-    atMs += forMs + between(betweenOutagesMs, betweenOutagesMs * 2);
+    atMs += forMs + between(betweenOutagesMs, 30_000);
   }
 }
 

@@ -63,6 +63,8 @@ export interface RunReport {
     readonly actions: readonly ChaosDone[];
     /** Requests to AWS that each kind of fault struck, by service. */
     readonly struckRequests?: Readonly<Record<string, number>>;
+    /** How late this process's own timers were: Discord and AWS stood still with it. Hundreds of ms mean a busy machine. */
+    readonly stalledMs: { readonly p99: number; readonly max: number };
   };
   readonly handovers?: HandoverReport;
   /** `inOutage`: AWS failed some worker meanwhile. */
@@ -119,7 +121,9 @@ export function renderReport(report: RunReport): string[] {
   for (const { cause, from, to, ms, inOutage } of report.coordinatorGaps ?? [])
     add('coordinator gap', `${ms} ms: ${from} ${cause}, ${to} took over${inOutage ? ', with AWS failing' : ''}`);
   if (report.chaos) {
-    add('chaos seed', `${report.chaos.seed} (${report.chaos.mix})`);
+    const { seed, mix, stalledMs } = report.chaos;
+    add('machine stalls', `p99 ${stalledMs.p99} ms, max ${stalledMs.max} ms`);
+    add('chaos seed', `${seed} (${mix})`);
     for (const [fault, count] of Object.entries(report.chaos.struckRequests ?? {})) add(`  ${fault}`, count);
     for (const done of report.chaos.actions) add(`  ${(done.atMs / 1000).toFixed(1)} s`, `${done.kind}: ${done.what}`);
   }

@@ -1,5 +1,6 @@
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { destination, pino } from 'pino';
 import { systemClock } from '../shared/clock.ts';
 import type { Logger } from '../shared/logger.ts';
@@ -113,6 +114,7 @@ class StartRun {
   readonly #chaosSeed: number;
   readonly #chaosDone: ChaosDone[] = [];
   readonly #watching = new AbortController();
+  readonly #eventLoopDelay = monitorEventLoopDelay({ resolution: 20 });
   #phase: FleetPhase = 'starting';
   #trafficStartedAtMs: number | undefined;
 
@@ -149,6 +151,7 @@ class StartRun {
     const readyAfterMs = systemClock.monotonicMs() - startedAtMs;
 
     this.#enter('running');
+    this.#eventLoopDelay.enable();
     const trafficStartedAtMs = systemClock.monotonicMs();
     this.#trafficStartedAtMs = trafficStartedAtMs;
     if (!this.#signals.orderly.aborted) discord?.startTraffic(this.#options.rate);
@@ -156,6 +159,7 @@ class StartRun {
     discord?.stopTraffic();
     const trafficMs = systemClock.monotonicMs() - trafficStartedAtMs;
 
+    this.#eventLoopDelay.disable();
     this.#enter('settling');
     await this.#settle();
     const shown = this.snapshot();
@@ -284,6 +288,10 @@ class StartRun {
           mix: chaosMix,
           actions: this.#chaosDone,
           ...(awsFaults && { struckRequests: awsFaults.struck }),
+          stalledMs: {
+            p99: Math.round(this.#eventLoopDelay.percentile(99) / 1e6),
+            max: Math.round(this.#eventLoopDelay.max / 1e6),
+          },
         },
         handovers: handovers.report((shard, epoch) => moves.isHandoff(shard, epoch)),
         coordinatorGaps: coordinatorGaps.gaps.map(({ cause, from, to, ms, fromMs }) => ({
