@@ -2,6 +2,8 @@ import { defineConfig } from 'vitest/config';
 
 /** Tests that start processes, servers or emulators; everything else is a unit test. */
 const integration = ['test/**/*.integration.test.ts'];
+/** Judged by the clock, so they want a machine that does nothing else: `npm run scenarios`, not part of `npm test`. */
+const scenarios = ['test/**/*.scenarios.test.ts'];
 
 export default defineConfig({
   test: {
@@ -10,7 +12,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: [...integration, 'test/simulation/**', 'test/infra/**'],
+          exclude: [...integration, ...scenarios, 'test/simulation/**', 'test/infra/**'],
         },
       },
       {
@@ -25,6 +27,7 @@ export default defineConfig({
         },
       },
       { test: { name: 'simulation', include: ['test/simulation/**/*.test.ts'], testTimeout: 120_000 } },
+      { test: { name: 'scenarios', include: scenarios, fileParallelism: false } },
       {
         test: {
           name: 'integration',
