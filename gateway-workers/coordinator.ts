@@ -12,6 +12,8 @@ import type { Logger } from '../shared/logger.ts';
 
 /** Observers read every second, or every heartbeat when that is shorter: reads further apart say nothing about a life. */
 const longestTickMs = 1000;
+/** Between two ticks, even when a death is due. */
+const shortestPauseMs = 20;
 /** A cold fleet is looked at more often until its shards are given out. */
 const settlingTickMs = 200;
 
@@ -92,9 +94,8 @@ export class Coordinator {
     // A tick that takes long does not make the next one late, short of having no pause at all.
     const regularMs = Math.max(settlingTickMs, periodMs - (clock.monotonicMs() - startedMs));
     const roleDeadAtMs = this.#roleObservation ? deadAtMs(this.#roleObservation, rules) : Number.POSITIVE_INFINITY;
-    const inMs = Math.ceil(Math.min(this.#watch.nextDeathAtMs, roleDeadAtMs) - clock.monotonicMs());
-    // What is overdue waits for more reads, not for time.
-    return inMs > 0 ? Math.min(regularMs, inMs) : regularMs;
+    const deathInMs = Math.ceil(Math.min(this.#watch.nextDeathAtMs, roleDeadAtMs) - clock.monotonicMs());
+    return Math.min(regularMs, Math.max(shortestPauseMs, deathInMs));
   }
 
   async #tick(signal: AbortSignal): Promise<void> {

@@ -48,7 +48,14 @@ export function isDead(observation: Observation, rules: LivenessRules): boolean 
   );
 }
 
-/** When {@link isDead} may come true for an observation that goes on as it is: worth a look at that very time. */
-export function deadAtMs({ sinceMs }: Observation, { heartbeatMs, missedHeartbeats }: LivenessRules): number {
-  return sinceMs + heartbeatMs * missedHeartbeats;
+/**
+ * When {@link isDead} may come true for an observation that goes on as it is: worth a look at that very time. Infinity
+ * when that time was past at the last look: it then waits for more reads, not for time.
+ */
+export function deadAtMs(
+  { sinceMs, lastReadMs }: Observation,
+  { heartbeatMs, missedHeartbeats }: LivenessRules,
+): number {
+  const atMs = sinceMs + heartbeatMs * missedHeartbeats;
+  return lastReadMs < atMs ? atMs : Number.POSITIVE_INFINITY;
 }

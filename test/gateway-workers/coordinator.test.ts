@@ -183,6 +183,35 @@ test('a dead worker is noticed though the table refuses some of the requests', a
   expect(await owners()).toEqual(['a', 'a', 'a', 'a']);
 });
 
+test('a death that comes due while the fleet is looked at is seen at once, not a tick later', async () => {
+  const death = new AbortController();
+  await join('a');
+  await join('b');
+  beat('a', death.signal);
+  beat('b');
+  let requestMs = 30;
+  const through = new Proxy(store, {
+    get(target, name) {
+      const method = Reflect.get(target, name) as (...args: unknown[]) => Promise<unknown>;
+      return async (...args: unknown[]) => {
+        await clock.sleep(requestMs);
+        return method.apply(target, args);
+      };
+    },
+  });
+  coordinate('a', { through, signal: AbortSignal.any([death.signal, stop.signal]) });
+  coordinate('b', { through });
+  await clock.advance(8000);
+  expect(await shardsOf('a')).toBe(2);
+  death.abort();
+  await clock.advance(1500);
+  // The look that finds the role vacant is quicker than the one that found it silent first: too early by a few
+  // milliseconds for the worker, whose counter is read after the role's.
+  requestMs = 5;
+  await clock.advance(8000);
+  expect(await shardsOf('b')).toBe(4);
+});
+
 test('workers that replace a whole dead fleet need one period of silence, not one after the other', async () => {
   const death = new AbortController();
   for (const name of ['a', 'b', 'c']) {
