@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 /** Tests that start processes, servers or emulators; everything else is a unit test. */
@@ -7,6 +8,8 @@ const scenarios = ['test/**/*.scenarios.test.ts'];
 
 export default defineConfig({
   test: {
+    // Integration tests wait for timers and processes most of the time: two beside each other, also on one core.
+    maxWorkers: Math.max(2, availableParallelism()),
     projects: [
       {
         test: {
@@ -35,7 +38,6 @@ export default defineConfig({
           exclude: ['test/simulation/**'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
-          fileParallelism: false,
         },
       },
     ],
