@@ -1,5 +1,5 @@
 import type { Clock } from '../shared/clock.ts';
-import type { ControlMessage, ControlPlane } from '../shared/control-queue.ts';
+import type { ControlMessage, ControlPlane } from '../shared/control/control-queue.ts';
 import type { Incarnation } from '../shared/coordination/model.ts';
 import { type CoordinationStore, isPassingTrouble } from '../shared/coordination/store.ts';
 import { messageOf } from '../shared/errors.ts';

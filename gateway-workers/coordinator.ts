@@ -1,6 +1,6 @@
 import { Bell } from '../shared/bell.ts';
 import type { Clock } from '../shared/clock.ts';
-import type { ControlPlane } from '../shared/control-queue.ts';
+import type { ControlPlane } from '../shared/control/control-queue.ts';
 import { FleetCare } from '../shared/coordination/fleet-care.ts';
 import { deadAtMs, isDead, type LivenessRules, type Observation, observe } from '../shared/coordination/liveness.ts';
 import { LivenessWatch } from '../shared/coordination/liveness-watch.ts';

@@ -10,7 +10,7 @@ import { handlerManifest as manifest } from '../shared/handler-manifest.generate
 import type { Logger } from '../shared/logger.ts';
 import { resolveQueueUrl } from '../shared/provision.ts';
 import { systemRandom } from '../shared/random.ts';
-import { SqsControlPlane } from '../shared/sqs-control-queue.ts';
+import { SqsControlPlane } from '../shared/control/sqs-control-queue.ts';
 import { agreeOnFleet } from './fleet-setup.ts';
 import { askGatewayBot } from './gateway-bot.ts';
 import { HealthServer } from './health-server.ts';

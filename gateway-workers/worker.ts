@@ -1,8 +1,16 @@
 import { Bell } from '../shared/bell.ts';
 import type { Clock } from '../shared/clock.ts';
 import type { GatewayCompression, ShardMode } from '../shared/config.ts';
-import type { ControlMessage, ControlPlane } from '../shared/control-queue.ts';
-import type { FleetState, Incarnation, Lease, WorkerRecord, WorkerReport } from '../shared/coordination/model.ts';
+import type { ControlMessage, ControlPlane } from '../shared/control/control-queue.ts';
+import type {
+  FleetState,
+  Incarnation,
+  Lease,
+  ShardReport,
+  WorkerFigures,
+  WorkerRecord,
+  WorkerReport,
+} from '../shared/coordination/model.ts';
 import { type CoordinationStore, isPassingTrouble, StoreUnavailable } from '../shared/coordination/store.ts';
 import type { EnvelopeEncoding } from '../shared/envelope.ts';
 import { type BatonError, messageOf } from '../shared/errors.ts';
@@ -100,6 +108,10 @@ export class WorkerLife {
   #fencedBy: string | undefined;
   #isDraining = false;
   #usage = { cpuPercent: 0, memoryMb: 0 };
+  #flushMs = 0;
+  /** Counts of the shards that were held and let go. */
+  #formerCounts = { identifies: 0, resumes: 0, reconnects: 0 };
+  readonly #startedMs: number;
   #fatal: BatonError | undefined;
 
   constructor(options: WorkerOptions, ports: WorkerPorts, fleet: FleetState) {
@@ -107,6 +119,7 @@ export class WorkerLife {
     this.#ports = ports;
     this.#fleet = fleet;
     this.incarnation = ports.random.uuid();
+    this.#startedMs = ports.clock.monotonicMs();
     this.#logger = ports.logger.child({ incarnation: this.incarnation });
     this.#leaseBell = new Bell(ports.clock);
     const { control, store, clock } = ports;
@@ -375,6 +388,7 @@ export class WorkerLife {
   #onReleased(shard: Shard): void {
     const key = shardKey(shard.shard);
     this.#held.delete(key);
+    this.#formerCounts = addCounts(this.#formerCounts, shard.report());
     this.#letGo.set(key, shard.epoch);
     this.#chunkOf(shard).remove(shard);
   }
@@ -566,6 +580,7 @@ export class WorkerLife {
     const { store, clock } = this.#ports;
     while (!signal.aborted) {
       this.#usage = this.#ports.usage();
+      this.#flushMs = Math.max(0, ...this.#chunks.map((chunk) => chunk.takeLongestSendMs()));
       for (const shard of this.#held.values()) shard.measure();
       try {
         await store.writeReport(this.report());
@@ -579,7 +594,9 @@ export class WorkerLife {
   /** Figures of this worker and its shards; rates and usage are those of the last few seconds. */
   report(): WorkerReport {
     const { cpuPercent, memoryMb } = this.#usage;
-    const shards = [...this.#held.values()].map((shard) => shard.report());
+    const held = [...this.#held.values()];
+    const shards = held.map((shard) => shard.report());
+    const commandsPerSecond = shards.reduce((sum, { figures }) => sum + (figures?.commandsPerSecond ?? 0), 0);
     return {
       incarnation: this.incarnation,
       workerId: this.#options.workerId,
@@ -588,6 +605,13 @@ export class WorkerLife {
       eventsPerSecond: shards.reduce((sum, shard) => sum + shard.eventsPerSecond, 0),
       coordinator: this.#coordinator?.hasRole ?? false,
       shards,
+      figures: {
+        uptimeMs: Math.round(this.#ports.clock.monotonicMs() - this.#startedMs),
+        commandsPerSecond,
+        ...shards.reduce(addCounts, this.#formerCounts),
+        flushMs: Math.round(this.#flushMs),
+        queueAgeMs: Math.round(held.reduce((longest, { queueAgeMs }) => Math.max(longest, queueAgeMs), 0)),
+      },
     };
   }
 
@@ -611,6 +635,16 @@ export class WorkerLife {
     if (signal.aborted) return;
     await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
   }
+}
+
+type SessionCounts = Pick<WorkerFigures, 'identifies' | 'resumes' | 'reconnects'>;
+
+function addCounts(counts: SessionCounts, { figures }: ShardReport): SessionCounts {
+  return {
+    identifies: counts.identifies + (figures?.identifies ?? 0),
+    resumes: counts.resumes + (figures?.resumes ?? 0),
+    reconnects: counts.reconnects + (figures?.reconnects ?? 0),
+  };
 }
 
 /** The shards of a worker that looks after its own list; `undefined` for a worker of a fleet. */

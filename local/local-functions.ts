@@ -16,7 +16,7 @@ import type { CoordinationStore } from '../shared/coordination/store.ts';
 import type { Logger } from '../shared/logger.ts';
 import type { ProvisionedFleet } from '../shared/provision.ts';
 import type { Random } from '../shared/random.ts';
-import { SqsControlPlane } from '../shared/sqs-control-queue.ts';
+import { SqsControlPlane } from '../shared/control/sqs-control-queue.ts';
 import { type LambdaSchedule, startSchedule } from './cloud/lambda-schedule.ts';
 import { type EventSource, startEventSource } from './cloud/sqs-event-source.ts';
 

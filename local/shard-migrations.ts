@@ -1,4 +1,4 @@
-import type { ControlPlane } from '../shared/control-queue.ts';
+import type { ControlPlane } from '../shared/control/control-queue.ts';
 import type { Incarnation } from '../shared/coordination/model.ts';
 import type { CoordinationStore } from '../shared/coordination/store.ts';
 import { messageOf } from '../shared/errors.ts';

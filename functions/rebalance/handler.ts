@@ -4,7 +4,7 @@ import { systemClock } from '../../shared/clock.ts';
 import { readRebalanceConfig } from '../../shared/config.ts';
 import { DynamoDbStore } from '../../shared/coordination/dynamodb-store.ts';
 import { systemRandom } from '../../shared/random.ts';
-import { SqsControlPlane } from '../../shared/sqs-control-queue.ts';
+import { SqsControlPlane } from '../../shared/control/sqs-control-queue.ts';
 import { createLambdaLogger } from '../kit/lambda-logger.ts';
 import { EcsDesiredCount } from './ecs-desired-count.ts';
 import { createRebalanceHandler } from './rebalance-handler.ts';

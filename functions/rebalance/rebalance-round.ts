@@ -1,5 +1,5 @@
 import type { Clock } from '../../shared/clock.ts';
-import type { ControlPlane } from '../../shared/control-queue.ts';
+import type { ControlPlane } from '../../shared/control/control-queue.ts';
 import { FleetCare } from '../../shared/coordination/fleet-care.ts';
 import type { LivenessRules } from '../../shared/coordination/liveness.ts';
 import { LivenessWatch } from '../../shared/coordination/liveness-watch.ts';

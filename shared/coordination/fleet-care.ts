@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts';
-import type { ControlPlane } from '../control-queue.ts';
+import type { ControlPlane } from '../control/control-queue.ts';
 import { messageOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { type ShardAddress, type ShardKey, shardKey } from '../sharding.ts';

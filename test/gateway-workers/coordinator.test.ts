@@ -4,7 +4,7 @@ import { MemoryStore } from '../../shared/coordination/memory-store.ts';
 import type { WorkerRecord } from '../../shared/coordination/model.ts';
 import { type CoordinationStore, StoreUnavailable } from '../../shared/coordination/store.ts';
 import { BatonError } from '../../shared/errors.ts';
-import { MemoryControlPlane } from '../../shared/memory-control-queue.ts';
+import { MemoryControlPlane } from '../../shared/control/memory-control-queue.ts';
 import { ManualClock } from '../manual-clock.ts';
 import { RecordingLogger } from '../shared/recording-logger.ts';
 

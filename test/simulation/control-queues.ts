@@ -3,7 +3,7 @@ import {
   type ControlPlane,
   controlQueueUnreachable,
   decodeControlMessage,
-} from '../../shared/control-queue.ts';
+} from '../../shared/control/control-queue.ts';
 import type { Chance } from './chance.ts';
 import type { SimProcess } from './machine.ts';
 import type { World } from './world.ts';

@@ -3,7 +3,7 @@ import { createDynamoDBClient, createDynamoDBDocumentClient, createSqsClient } f
 import { systemClock } from '../../../shared/clock.ts';
 import { DynamoDbStore } from '../../../shared/coordination/dynamodb-store.ts';
 import { silentLogger } from '../../../shared/logger.ts';
-import { SqsControlPlane } from '../../../shared/sqs-control-queue.ts';
+import { SqsControlPlane } from '../../../shared/control/sqs-control-queue.ts';
 import { provision } from '../../../shared/provision.ts';
 import { readFleetConfig } from '../../../shared/config.ts';
 import { startDynalite, startFauxqs } from '../../shared/in-process-emulators.ts';

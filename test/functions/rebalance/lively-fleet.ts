@@ -1,4 +1,4 @@
-import type { ControlMessage } from '../../../shared/control-queue.ts';
+import type { ControlMessage } from '../../../shared/control/control-queue.ts';
 import type {
   CheckpointEntry,
   Incarnation,
@@ -7,7 +7,7 @@ import type {
   WorkerReport,
 } from '../../../shared/coordination/model.ts';
 import { MemoryStore } from '../../../shared/coordination/memory-store.ts';
-import { MemoryControlPlane } from '../../../shared/memory-control-queue.ts';
+import { MemoryControlPlane } from '../../../shared/control/memory-control-queue.ts';
 import { seededRandom } from '../../../shared/random.ts';
 import { type ShardKey, shardKey } from '../../../shared/sharding.ts';
 import type { RebalanceDeps, RebalanceResult } from '../../../functions/rebalance/rebalance-round.ts';

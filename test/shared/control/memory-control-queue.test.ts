@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { MemoryControlPlane } from '../../shared/memory-control-queue.ts';
-import { ManualClock } from '../manual-clock.ts';
+import { MemoryControlPlane } from '../../../shared/control/memory-control-queue.ts';
+import { ManualClock } from '../../manual-clock.ts';
 import { controlPlaneContract } from './control-queue-contract.ts';
 
 controlPlaneContract(async () => new MemoryControlPlane(new ManualClock()));

@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import type { Incarnation } from './coordination/model.ts';
-import { BatonError, messageOf } from './errors.ts';
-import { controlQueuePrefix } from './fleet-resources.ts';
-import { isShardKey, type ShardKey } from './sharding.ts';
+import type { Incarnation } from '../coordination/model.ts';
+import { BatonError, messageOf } from '../errors.ts';
+import { controlQueuePrefix } from '../fleet-resources.ts';
+import { isShardKey, type ShardKey } from '../sharding.ts';
 
 const incarnation = z.string().min(1);
 const shardKey = z.custom<ShardKey>((value) => typeof value === 'string' && isShardKey(value), 'not a shard key');

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import type { ControlMessage, ControlPlane } from '../../shared/control-queue.ts';
-import { BatonError } from '../../shared/errors.ts';
+import type { ControlMessage, ControlPlane } from '../../../shared/control/control-queue.ts';
+import { BatonError } from '../../../shared/errors.ts';
 
 const alpha = '0a1b2c3d-0000-4000-8000-000000000001';
 const beta = '0a1b2c3d-0000-4000-8000-000000000002';

@@ -1,10 +1,10 @@
 import { GetQueueAttributesCommand, ListQueueTagsCommand, SendMessageCommand } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createSqsClient } from '../../shared/aws-clients.ts';
-import { SqsControlPlane } from '../../shared/sqs-control-queue.ts';
+import { createSqsClient } from '../../../shared/aws-clients.ts';
+import { SqsControlPlane } from '../../../shared/control/sqs-control-queue.ts';
 import { controlPlaneContract } from './control-queue-contract.ts';
-import { type Emulator, emulatorSettings, startFauxqs } from './in-process-emulators.ts';
-import { RecordingLogger } from './recording-logger.ts';
+import { type Emulator, emulatorSettings, startFauxqs } from '../in-process-emulators.ts';
+import { RecordingLogger } from '../recording-logger.ts';
 
 const never = new AbortController().signal;
 const logger = new RecordingLogger();

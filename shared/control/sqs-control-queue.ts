@@ -14,10 +14,10 @@ import {
   controlQueueUnreachable,
   decodeControlMessage,
 } from './control-queue.ts';
-import type { Incarnation } from './coordination/model.ts';
-import { asciiJson } from './envelope.ts';
-import { messageOf } from './errors.ts';
-import type { Logger } from './logger.ts';
+import type { Incarnation } from '../coordination/model.ts';
+import { asciiJson } from '../envelope.ts';
+import { messageOf } from '../errors.ts';
+import type { Logger } from '../logger.ts';
 
 /** A message older than this tells nothing that the table does not; SQS keeps none for less than 60 s. */
 const retentionSeconds = 120;

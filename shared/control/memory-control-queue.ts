@@ -1,6 +1,6 @@
-import type { Clock } from './clock.ts';
+import type { Clock } from '../clock.ts';
 import { type ControlMessage, type ControlPlane, controlQueueUnreachable } from './control-queue.ts';
-import type { Incarnation } from './coordination/model.ts';
+import type { Incarnation } from '../coordination/model.ts';
 
 interface Queue {
   readonly messages: ControlMessage[];

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { controlQueueName, decodeControlMessage } from '../../shared/control-queue.ts';
+import { controlQueueName, decodeControlMessage } from '../../../shared/control/control-queue.ts';
 
 test('the name of a queue fits SQS even for the longest name of a fleet', () => {
   const incarnation = '0a1b2c3d-1111-4222-8333-444455556666';
