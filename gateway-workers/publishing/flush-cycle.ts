@@ -71,6 +71,7 @@ export class FlushCycle {
   #lastCycleMs: number | undefined;
   #isFenced = false;
   #isUnfencedMode = false;
+  #longestSendMs = 0;
 
   constructor(options: FlushCycleOptions) {
     this.#options = options;
@@ -84,6 +85,13 @@ export class FlushCycle {
 
   get isFenced(): boolean {
     return this.#isFenced;
+  }
+
+  /** Longest time that a batch took since the last call. */
+  takeLongestSendMs(): number {
+    const longestMs = this.#longestSendMs;
+    this.#longestSendMs = 0;
+    return longestMs;
   }
 
   get bufferedBytes(): number {
@@ -285,9 +293,11 @@ export class FlushCycle {
     });
     for (const shard of batch) this.#inFlight.add(shard);
     const at = clock.wallClockMs();
+    const startedMs = clock.monotonicMs();
     const outcomes = await sender.sendBatch(
       attempts.map(({ shard, stream, doubt }) => envelope(shard, stream, doubt, at)),
     );
+    this.#longestSendMs = Math.max(this.#longestSendMs, clock.monotonicMs() - startedMs);
     attempts.forEach(({ shard, stream, doubt }, index) => {
       this.#inFlight.delete(shard);
       switch (outcomes[index]) {

@@ -28,6 +28,7 @@ export class RosterKeeper {
   readonly #leftEarly = new Set<string>();
   #userId = '';
   #applicationId = '';
+  #readyAtMs: number | undefined;
   /** What there was before is known: from the table, or from a READY. Nothing is stored earlier. */
   #isComplete = false;
   /** Called once the changes they belong to are stored. */
@@ -49,6 +50,18 @@ export class RosterKeeper {
     return this.#guilds.size;
   }
 
+  /** Members of all guilds, as far as Discord has told. */
+  get memberCount(): number {
+    let members = 0;
+    for (const memberCount of this.#guilds.values()) members += memberCount;
+    return members;
+  }
+
+  /** When the session began, in Unix milliseconds; `undefined` while nobody told. */
+  get readyAtMs(): number | undefined {
+    return this.#readyAtMs;
+  }
+
   /** Loads what a previous owner stored. Rejects with `StoreUnavailable`. */
   async restore(): Promise<void> {
     const roster = await this.#options.store.readRoster(this.#options.shard);
@@ -57,6 +70,7 @@ export class RosterKeeper {
     if (roster) {
       this.#userId = roster.userId;
       this.#applicationId = roster.applicationId;
+      this.#readyAtMs = roster.readyAtMs;
       for (const [guildId, memberCount] of roster.guilds) {
         if (!this.#guilds.has(guildId) && !this.#leftEarly.has(guildId)) this.#guilds.set(guildId, memberCount);
       }
@@ -69,6 +83,7 @@ export class RosterKeeper {
   begin(ready: { userId: string; applicationId: string; guildIds: readonly string[] }): void {
     this.#userId = ready.userId;
     this.#applicationId = ready.applicationId;
+    this.#readyAtMs = Math.round(this.#options.clock.wallClockMs());
     const memberCounts = new Map(this.#guilds);
     this.#guilds.clear();
     for (const guildId of ready.guildIds) this.#guilds.set(guildId, memberCounts.get(guildId) ?? 0);
@@ -146,7 +161,12 @@ export class RosterKeeper {
     this.#releases = [];
     this.#isDirty = false;
     try {
-      const roster = { userId: this.#userId, applicationId: this.#applicationId, guilds: new Map(this.#guilds) };
+      const roster = {
+        userId: this.#userId,
+        applicationId: this.#applicationId,
+        guilds: new Map(this.#guilds),
+        ...(this.#readyAtMs !== undefined && { readyAtMs: this.#readyAtMs }),
+      };
       // Refused: the shard has another owner, and what this one knows is of no use any more.
       if (!(await store.writeRoster(shard, epoch(), roster))) logger.warn({ epoch: epoch() }, 'roster.outdated');
       for (const release of releases) release();

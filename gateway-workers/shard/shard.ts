@@ -95,16 +95,21 @@ export class Shard implements PublishingShard, GatewayListener {
   #isReady = false;
   #resumedUnconfirmed = false;
   #events = 0;
+  #commands = 0;
+  #measured = { atMs: 0, events: 0, commands: 0 };
   #eventsPerSecond = 0;
-  #measuredEvents = 0;
-  #measuredAtMs: number;
+  #commandsPerSecond = 0;
+  /** The last time that dispatches were seen to have come. */
+  #lastHeardMs: number;
 
   constructor(shard: ShardAddress, environment: ShardEnvironment, host: ShardHost) {
     this.shard = shard;
     this.#environment = environment;
     this.#host = host;
     const { clock, random, store } = environment;
-    this.#measuredAtMs = clock.monotonicMs();
+    const nowMs = clock.monotonicMs();
+    this.#measured = { atMs: nowMs, events: 0, commands: 0 };
+    this.#lastHeardMs = nowMs;
     const logger = environment.logger.child({ shard: shard.shardId });
     this.#logger = logger;
     this.#roster = new RosterKeeper({ shard, epoch: () => this.epoch, store, clock, logger });
@@ -238,16 +243,28 @@ export class Shard implements PublishingShard, GatewayListener {
     await Promise.all([closed, this.#roster.close(), this.#interactions.close(), ...this.#tasks]);
   }
 
-  /** Takes the event rate since the last call; called at even intervals. */
+  /** Takes the rates since the last call; called at even intervals. */
   measure(): void {
     const nowMs = this.#environment.clock.monotonicMs();
-    const seconds = Math.max(0.001, (nowMs - this.#measuredAtMs) / 1000);
-    this.#eventsPerSecond = Math.round(((this.#events - this.#measuredEvents) / seconds) * 10) / 10;
-    this.#measuredEvents = this.#events;
-    this.#measuredAtMs = nowMs;
+    const { atMs, events, commands } = this.#measured;
+    const seconds = Math.max(0.001, (nowMs - atMs) / 1000);
+    this.#eventsPerSecond = Math.round(((this.#events - events) / seconds) * 10) / 10;
+    this.#commandsPerSecond = Math.round(((this.#commands - commands) / seconds) * 10) / 10;
+    if (this.#events > events) this.#lastHeardMs = nowMs;
+    this.#measured = { atMs: nowMs, events: this.#events, commands: this.#commands };
+  }
+
+  /** How long the envelope in doubt has been tried, by this owner or another; 0 without one. */
+  get queueAgeMs(): number {
+    const doubt = this.stream?.doubt;
+    return doubt === undefined ? 0 : Math.max(0, this.#environment.clock.wallClockMs() - doubt.firstAttemptAtMs);
   }
 
   report(): ShardReport {
+    const { clock } = this.#environment;
+    const { identifies, resumes, reconnects, lastCloseCode } = this.#connection.stats;
+    const { readyAtMs, memberCount } = this.#roster;
+    const hasSession = this.#streams.at(-1)?.ended === false;
     return {
       shard: shardKey(this.shard),
       epoch: this.epoch,
@@ -258,6 +275,17 @@ export class Shard implements PublishingShard, GatewayListener {
       latencyMs: Math.round(this.#connection.latencyMs ?? 0),
       eventsPerSecond: this.#eventsPerSecond,
       bufferedEvents: this.#streams.reduce((frames, stream) => frames + stream.bufferedFrames, 0),
+      figures: {
+        memberCount,
+        commandsPerSecond: this.#commandsPerSecond,
+        identifies,
+        resumes,
+        reconnects,
+        ...(lastCloseCode !== undefined && { lastCloseCode }),
+        ...(readyAtMs !== undefined &&
+          hasSession && { sessionAgeMs: Math.max(0, Math.round(clock.wallClockMs() - readyAtMs)) }),
+        silentForMs: Math.round(clock.monotonicMs() - this.#lastHeardMs),
+      },
     };
   }
 
@@ -267,6 +295,7 @@ export class Shard implements PublishingShard, GatewayListener {
     this.#events += 1;
     switch (type) {
       case 'INTERACTION_CREATE':
+        this.#commands += 1;
         stream.hold(seq);
         this.#interactions.forward(bytes, { session: stream.session, epoch: this.epoch, seq }, () =>
           stream.letPass(seq),

@@ -219,8 +219,13 @@ export const parseGate: (raw: RawItem) => GateToken = itemParser(
 );
 
 export const parseRoster: (raw: RawItem) => ShardRoster = itemParser(
-  z.object({ epoch: whole, userId: z.string(), applicationId: z.string(), guilds: binary }),
-  ({ userId, applicationId, guilds }) => ({ userId, applicationId, guilds: decodeRosterGuilds(guilds) }),
+  z.object({ epoch: whole, userId: z.string(), applicationId: z.string(), guilds: binary, readyAt: whole.optional() }),
+  ({ userId, applicationId, guilds, readyAt }) => ({
+    userId,
+    applicationId,
+    guilds: decodeRosterGuilds(guilds),
+    ...(readyAt !== undefined && { readyAtMs: readyAt }),
+  }),
 );
 
 const shardReports: z.ZodType<ShardReport[]> = z.array(
@@ -234,6 +239,18 @@ const shardReports: z.ZodType<ShardReport[]> = z.array(
     latencyMs: z.number(),
     eventsPerSecond: z.number(),
     bufferedEvents: whole,
+    figures: z
+      .object({
+        memberCount: whole,
+        commandsPerSecond: z.number(),
+        identifies: whole,
+        resumes: whole,
+        reconnects: whole,
+        lastCloseCode: whole.exactOptional(),
+        sessionAgeMs: z.number().exactOptional(),
+        silentForMs: z.number(),
+      })
+      .exactOptional(),
   }),
 );
 
@@ -261,11 +278,22 @@ export const parseReport: (raw: RawItem) => StoredReport = itemParser(
     eventsPerSecond: z.number(),
     coordinator: z.boolean(),
     shards: binary,
+    figures: z
+      .object({
+        uptimeMs: z.number(),
+        commandsPerSecond: z.number(),
+        identifies: whole,
+        resumes: whole,
+        reconnects: whole,
+        flushMs: z.number(),
+        queueAgeMs: z.number(),
+      })
+      .exactOptional(),
   }),
-  ({ sk, expiresAt, shards, ...figures }) => ({
+  ({ sk, expiresAt, shards, ...rest }) => ({
     report: {
       incarnation: sk,
-      ...figures,
+      ...rest,
       shards: shardReports.parse(JSON.parse(gunzipSync(shards, { maxOutputLength: maxReportBytes }).toString('utf8'))),
     },
     expiresAt,

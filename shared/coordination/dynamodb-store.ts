@@ -381,17 +381,17 @@ export class DynamoDbStore implements CoordinationStore {
 
   /** Condition: `rosterIsAbsentOrOfNoLaterEpoch`. */
   async writeRoster(shard: ShardAddress, epoch: number, roster: ShardRoster): Promise<boolean> {
-    const { userId, applicationId, guilds } = roster;
-    const fields = { epoch, userId, applicationId, guilds: encodeRosterGuilds(guilds) };
+    const { userId, applicationId, guilds, readyAtMs } = roster;
+    const fields = { epoch, userId, applicationId, guilds: encodeRosterGuilds(guilds), readyAt: readyAtMs };
     const put = await this.#put(itemKey.roster(shard), fields, when.rosterIsAbsentOrOfNoLaterEpoch, { epoch });
     if (put.kind === 'refused' && put.item) parseRoster(put.item);
     return put.kind === 'done';
   }
 
   /** Condition: `absentOrKnown`. */
-  async writeReport({ incarnation, shards, ...figures }: WorkerReport): Promise<void> {
+  async writeReport({ incarnation, shards, ...rest }: WorkerReport): Promise<void> {
     const fields = {
-      ...figures,
+      ...rest,
       shards: storeShardReports(shards),
       expiresAt: this.#unixSecondsIn(reportLifetimeMs),
     };

@@ -120,6 +120,8 @@ export interface ShardRoster {
   readonly applicationId: string;
   /** Guild id to member count (0 while unknown). */
   readonly guilds: ReadonlyMap<string, number>;
+  /** Unix milliseconds of READY, by the clock of the worker that got it. For people. */
+  readonly readyAtMs?: number;
 }
 
 /** Figures of a worker, for people. They have no part in any decision about safety. */
@@ -131,6 +133,22 @@ export interface WorkerReport {
   readonly eventsPerSecond: number;
   readonly coordinator: boolean;
   readonly shards: readonly ShardReport[];
+  /** Absent in reports of releases that did not count these. */
+  readonly figures?: WorkerFigures;
+}
+
+/** Counts are those since the worker started, shards that have left it included. */
+export interface WorkerFigures {
+  readonly uptimeMs: number;
+  readonly commandsPerSecond: number;
+  readonly identifies: number;
+  readonly resumes: number;
+  /** Sockets dialled after a shard's first. */
+  readonly reconnects: number;
+  /** Longest time that SQS took for a batch since the last report; 0 when nothing was sent. */
+  readonly flushMs: number;
+  /** How long the oldest envelope has been tried that SQS has not taken yet; 0 without one. */
+  readonly queueAgeMs: number;
 }
 
 export interface ShardReport {
@@ -143,4 +161,21 @@ export interface ShardReport {
   readonly latencyMs: number;
   readonly eventsPerSecond: number;
   readonly bufferedEvents: number;
+  /** Absent in reports of releases that did not count these. */
+  readonly figures?: ShardFigures;
+}
+
+/** Counts are those since this worker has had the shard. */
+export interface ShardFigures {
+  readonly memberCount: number;
+  readonly commandsPerSecond: number;
+  readonly identifies: number;
+  readonly resumes: number;
+  readonly reconnects: number;
+  /** With which Discord, or the network, last ended a socket. */
+  readonly lastCloseCode?: number;
+  /** Since READY; absent without a session, and where nobody stored when that was. */
+  readonly sessionAgeMs?: number;
+  /** Since the last dispatch, to within a report's period. */
+  readonly silentForMs: number;
 }
