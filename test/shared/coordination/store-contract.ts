@@ -62,8 +62,38 @@ export function workerReport(incarnation: string): WorkerReport {
         latencyMs: 41.5,
         eventsPerSecond: 125,
         bufferedEvents: 0,
+        figures: {
+          memberCount: 250_000,
+          commandsPerSecond: 0.4,
+          identifies: 1,
+          resumes: 2,
+          reconnects: 2,
+          lastCloseCode: 1006,
+          sessionAgeMs: 86_400_000,
+          silentForMs: 12,
+        },
+      },
+      {
+        shard: '16.4',
+        epoch: 1,
+        state: 'identifying',
+        ready: false,
+        seq: 0,
+        guildCount: 0,
+        latencyMs: 0,
+        eventsPerSecond: 0,
+        bufferedEvents: 0,
       },
     ],
+    figures: {
+      uptimeMs: 90_000,
+      commandsPerSecond: 0.4,
+      identifies: 1,
+      resumes: 2,
+      reconnects: 2,
+      flushMs: 14,
+      queueAgeMs: 0,
+    },
   };
 }
 
@@ -819,6 +849,7 @@ export function storeContract(open: (clock: ManualClock) => Promise<Coordination
       const roster = {
         userId: '80351110224678912',
         applicationId: '18446744073709551615',
+        readyAtMs: 1_790_000_000_000,
         guilds: new Map(ids.map((id, index) => [id, index * 997])),
       };
       expect(await store.writeRoster(shard, 3, roster)).toBe(true);
