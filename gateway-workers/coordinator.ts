@@ -9,6 +9,7 @@ import { type CoordinationStore, isPassingTrouble } from '../shared/coordination
 import { decideRole, heirs, roleCounter, successionOrder } from '../shared/coordination/succession.ts';
 import { messageOf } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
+import type { TimelineSink } from '../shared/stats/timeline.ts';
 
 /** Observers read every second, or every heartbeat when that is shorter: reads further apart say nothing about a life. */
 const longestTickMs = 1000;
@@ -32,6 +33,8 @@ export interface CoordinatorOptions {
   readonly lastConfirmedStartMs: () => number | undefined;
   /** A lease of this worker changed by its own doing. */
   readonly onOwnLease: (leases: readonly Lease[]) => void;
+  /** Told of what is done here. @default nobody */
+  readonly timeline?: TimelineSink;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -185,8 +188,14 @@ export class Coordinator {
   /** The role may turn out to be the own one in a later read alone: when the answer to taking it was lost, or it was given. */
   #learnRole(role: CoordinatorRole | undefined): void {
     const hadRole = this.hasRole;
+    const before = this.#role?.holder;
     this.#role = role;
     if (hadRole || !this.hasRole) return;
+    this.#options.timeline?.record({
+      kind: 'succession',
+      to: this.#options.me,
+      ...(before !== undefined && { from: before }),
+    });
     this.#vacantSinceMs = undefined;
     this.#options.logger.info({ holder: role?.holder, term: role?.term }, 'coordinator.role_taken');
   }

@@ -4,6 +4,7 @@ import { type CoordinationStore, type LeaseOutcome, StoreUnavailable } from '../
 import { messageOf } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
 import { type ShardKey, shardKey } from '../shared/sharding.ts';
+import type { TimelineSink } from '../shared/stats/timeline.ts';
 import { waitAtMost } from '../shared/wait-at-most.ts';
 import type { ControlInbox } from './control-inbox.ts';
 import type { Shard } from './shard/shard.ts';
@@ -24,6 +25,8 @@ export interface HandoffSourceOptions {
   readonly onReleased: (shard: Shard) => void;
   /** The shard stays, under conditions that are not known: its lease should be read again. */
   readonly onKept: (shard: Shard) => void;
+  /** Told of shards that were handed over. @default nobody */
+  readonly timeline?: TimelineSink;
 }
 
 /** The owner waits this long for the target to say that it waits at HELLO, then keeps the shard. */
@@ -81,6 +84,8 @@ export class HandoffSource {
     if (!(await this.release(shard, to, signal))) return;
     const tookMs = Math.round(clock.monotonicMs() - startedMs);
     logger.info({ shard: shard.shard.shardId, to, tookMs }, 'shard.handoff');
+    const { timeline, incarnation } = this.#options;
+    timeline?.record({ kind: 'handoff', shards: [shard.shard.shardId], from: incarnation, to });
   }
 
   async #untilPoised(key: ShardKey, epoch: number, to: Incarnation, signal: AbortSignal): Promise<boolean> {

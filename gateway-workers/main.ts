@@ -11,6 +11,8 @@ import type { Logger } from '../shared/logger.ts';
 import { resolveQueueUrl } from '../shared/provision.ts';
 import { systemRandom } from '../shared/random.ts';
 import { SqsControlPlane } from '../shared/control/sqs-control-queue.ts';
+import { DynamoDbTimeline } from '../shared/stats/dynamodb-timeline.ts';
+import { TimelineRecorder } from '../shared/stats/timeline.ts';
 import { agreeOnFleet } from './fleet-setup.ts';
 import { askGatewayBot } from './gateway-bot.ts';
 import { HealthServer } from './health-server.ts';
@@ -134,6 +136,11 @@ async function connectPorts(config: WorkerConfig, logger: Logger): Promise<Requi
     events: sender,
     interactions: sender,
     parking: new DynamoDbParkingLot(createDynamoDBDocumentClient('general'), config.directoryTable, systemClock),
+    timeline: new TimelineRecorder({
+      store: new DynamoDbTimeline(coordination, config.table, systemClock, systemRandom),
+      clock: systemClock,
+      logger,
+    }),
     clock: systemClock,
     random: systemRandom,
     logger,

@@ -17,6 +17,8 @@ import { type BatonError, messageOf } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
 import type { Random } from '../shared/random.ts';
 import { parseShardKey, type ShardKey, shardKey } from '../shared/sharding.ts';
+import type { TimelineSink } from '../shared/stats/timeline.ts';
+import { waitAtMost } from '../shared/wait-at-most.ts';
 import { Backpressure } from './backpressure.ts';
 import { BudgetKeeper } from './budget-keeper.ts';
 import { ControlInbox } from './control-inbox.ts';
@@ -58,6 +60,8 @@ export interface WorkerPorts {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** Told of what happens to this worker and its shards. @default nobody */
+  readonly timeline?: TimelineSink & { flush(): Promise<void> };
   /** Asks Discord for the identify budget. @default the budget stays as the start left it, less what is spent */
   readonly askGatewayBot?: (signal: AbortSignal) => Promise<GatewayBot>;
   /** Figures of this process since the last call. */
@@ -80,6 +84,8 @@ const releaseReserveMs = 10_000;
 /** And this much for signing off. */
 const leaveReserveMs = 2000;
 const reportEveryMs = 5000;
+/** What is told for people alone holds up no exit for longer. */
+const timelinePatienceMs = 500;
 
 /**
  * One life of a worker: registers under a fresh incarnation, holds the shards it is given, takes part in looking after
@@ -135,6 +141,7 @@ export class WorkerLife {
       writeSettled: (shard) => this.#chunkOf(shard).writeSettled(),
       onReleased: (shard) => this.#onReleased(shard),
       onKept: () => this.#leaseBell.ring(),
+      ...(ports.timeline && { timeline: ports.timeline }),
     });
   }
 
@@ -159,6 +166,7 @@ export class WorkerLife {
     try {
       this.#record = await this.#register(controlQueueUrl);
       this.#logger.info({ name: this.#options.workerId, joinNumber: this.#record.joinNumber }, 'worker.registered');
+      this.#ports.timeline?.record({ kind: 'join', to: this.incarnation, name: this.#options.workerId });
       this.#start(this.#record);
       await this.#untilAborted(AbortSignal.any([drain, this.#ending.signal]));
       if (!this.#ending.signal.aborted) await this.#drain();
@@ -245,6 +253,7 @@ export class WorkerLife {
       ownShardIds: ownShardIds(sharding),
       lastConfirmedStartMs: () => this.#lastConfirmedStartMs(),
       onOwnLease: (leases) => this.#applyLeases(leases),
+      ...(this.#ports.timeline && { timeline: this.#ports.timeline }),
       clock,
       logger: this.#logger,
     });
@@ -284,6 +293,7 @@ export class WorkerLife {
     await Promise.all(this.#tasks);
     if (this.#environment?.identifyGate instanceof IdentifyLimiter) await this.#environment.identifyGate.close();
     await this.#leaveRegister(store);
+    await this.#tellOfLeaving();
     await this.#ports.control.close(controlQueueUrl).catch((error: unknown) => {
       this.#logger.warn({ error: messageOf(error) }, 'control_queue.not_removed');
     });
@@ -303,6 +313,14 @@ export class WorkerLife {
       // The others will find it dead: later, not wrong.
       this.#logger.warn({ error: messageOf(error) }, 'worker.not_signed_off');
     }
+  }
+
+  async #tellOfLeaving(): Promise<void> {
+    const { timeline, clock } = this.#ports;
+    if (timeline === undefined || this.#record === undefined) return;
+    const reason = this.#fencedBy === undefined ? (this.#isDraining ? 'drained' : 'stopped') : 'fenced';
+    timeline.record({ kind: 'leave', from: this.incarnation, name: this.#options.workerId, reason });
+    await waitAtMost(timelinePatienceMs, timeline.flush(), clock);
   }
 
   async #fenceItself(store: CoordinationStore, chunk: number): Promise<void> {

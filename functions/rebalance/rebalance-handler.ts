@@ -33,6 +33,10 @@ export function createRebalanceHandler(
       return { kind: 'noFleet' };
     }
     const round = new RebalanceRound(deps, fleet, stored);
-    return round.run({ dryRun: request.data.dryRun, withinMs: context.getRemainingTimeInMillis(), signal });
+    try {
+      return await round.run({ dryRun: request.data.dryRun, withinMs: context.getRemainingTimeInMillis(), signal });
+    } finally {
+      await deps.timeline?.flush();
+    }
   };
 }

@@ -17,6 +17,7 @@ import { messageOf } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/logger.ts';
 import type { Random } from '../../shared/random.ts';
 import { type ShardKey, shardKey } from '../../shared/sharding.ts';
+import type { TimelineSink } from '../../shared/stats/timeline.ts';
 import { FleetWatch } from './fleet-watch.ts';
 import { adviseWorkerCount, type DesiredCount, type WorkerCountAdvice } from './worker-count.ts';
 
@@ -27,6 +28,8 @@ export interface RebalanceDeps {
   readonly rules: LivenessRules;
   /** Absent: the advice is logged and returned alone. */
   readonly desiredCount?: DesiredCount;
+  /** Told of what is done here. @default nobody */
+  readonly timeline?: TimelineSink & { flush(): Promise<void> };
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -95,6 +98,7 @@ export class RebalanceRound {
       watch: this.#watch,
       ownShardIds: undefined,
       onOwnLease: () => {},
+      ...(deps.timeline && { timeline: deps.timeline }),
       clock,
       logger,
     });
@@ -210,12 +214,13 @@ export class RebalanceRound {
 
   /** Writes the wishes and tells both sides of each; returns the shards whose lease had changed meanwhile. */
   async #carryOut(plan: RebalancePlan, workers: readonly WorkerRecord[], signal: AbortSignal): Promise<ShardKey[]> {
-    const wishes = plan.moves.map(({ shard, epoch, from, to }) => ({
+    const wishes = plan.moves.map(({ shard, epoch, from, to, reason }) => ({
       kind: 'want' as const,
       shard,
       epoch,
       owner: from,
       want: to,
+      reason,
     }));
     const changed = new Set((await this.#care.carryOut(wishes, workers, signal)).map(({ shard }) => shardKey(shard)));
     return plan.moves.map(({ shard }) => shardKey(shard)).filter((key) => !changed.has(key));

@@ -29,6 +29,8 @@ export type Assignment =
       readonly epoch: number;
       readonly owner: Incarnation;
       readonly want: Incarnation;
+      /** For people. @default the owner drains */
+      readonly reason?: string;
     }
   /** The wanted target is gone or draining: take the wish back, so that another can be chosen. */
   | {

@@ -8,6 +8,7 @@ import { type Assignment, listShards, planAssignments } from './assignment.ts';
 import type { LivenessWatch } from './liveness-watch.ts';
 import type { CheckpointEntry, CheckpointItem, FleetState, Incarnation, Lease, WorkerRecord } from './model.ts';
 import type { CoordinationStore } from './store.ts';
+import type { TimelineSink } from '../stats/timeline.ts';
 
 /** A cold fleet waits for this long without a new worker before shards that nobody ever held are given out. */
 const settleMs = 1000;
@@ -27,6 +28,8 @@ export interface FleetCareOptions {
   readonly ownShardIds: readonly number[] | undefined;
   /** A lease that `me` owns or shall own was changed here. */
   readonly onOwnLease: (leases: readonly Lease[]) => void;
+  /** Told of what is done here. @default nobody */
+  readonly timeline?: TimelineSink;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -147,6 +150,9 @@ export class FleetCare {
     this.#fenced.set(incarnation, entries);
     this.#watch.forget(incarnation);
     logger.warn({ fenced: incarnation, name: workerId, by: me, shards: [...entries.keys()] }, 'worker.fenced');
+    if (seen !== undefined) {
+      this.#options.timeline?.record({ kind: 'fence', from: incarnation, name: workerId, reason: 'silent' });
+    }
     await this.send([worker], incarnation, { kind: 'fenced', incarnation, by: me });
   }
 
@@ -280,7 +286,30 @@ export class FleetCare {
       { shard: shard.shardId, epoch: outcome.lease.epoch, assignment: assignment.kind, ...targetOf(assignment) },
       event,
     );
+    this.#tell(assignment);
     return outcome.lease;
+  }
+
+  #tell(assignment: Assignment): void {
+    const { timeline } = this.#options;
+    const shards = [assignment.shard.shardId];
+    switch (assignment.kind) {
+      case 'grant':
+        timeline?.record({ kind: 'grant', shards, to: assignment.to });
+        break;
+      case 'takeOver': {
+        const { from, to } = assignment;
+        timeline?.record({ kind: 'takeover', shards, from, ...(to !== undefined && { to }) });
+        break;
+      }
+      case 'want': {
+        const { owner, want, reason = 'drain' } = assignment;
+        timeline?.record({ kind: 'wish', shards, from: owner, to: want, reason });
+        break;
+      }
+      case 'unwant':
+        break;
+    }
   }
 
   /** Fenced workers that own nothing any more leave the register. */
