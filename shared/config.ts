@@ -221,15 +221,41 @@ export interface FunctionsConfig extends FleetConfig, DiscordConfig {
 /** @throws {BatonError} `CONFIG_INVALID`, naming every bad variable at once. */
 export function readFunctionsConfig(env: Environment): FunctionsConfig {
   const read = new EnvironmentReader(env);
+  return read.finish(readFunctions(read));
+}
+
+function readFunctions(read: EnvironmentReader): FunctionsConfig {
   const fleet = readFleet(read);
-  return read.finish({
+  return {
     ...fleet,
     token: read.secret('DISCORD_TOKEN', tokenVariable),
     discordApiUrl: readApiUrl(read),
     eventsDlq: read.withDefault('BATON_EVENTS_DLQ', fifoQueue, `${fleet.fleet}-events-dlq.fifo`),
     consumerGuard: read.withDefault('BATON_CONSUMER_GUARD', oneOf(['on', 'off'] as const), 'off') === 'on',
     logLevel: read.withDefault('BATON_LOG_LEVEL', oneOf(logLevels), 'info'),
-  });
+  };
+}
+
+/** What the function behind the interactions endpoint is told from outside. */
+export interface EndpointConfig extends FunctionsConfig {
+  /** The application's Ed25519 key, 64 hex digits. */
+  readonly publicKey: string;
+}
+
+const publicKeyVariable = pattern(
+  /^[0-9a-fA-F]{64}$/,
+  "the 64 hex digits of the application's public key (Discord developer portal, General Information)",
+);
+
+/** @throws {BatonError} `CONFIG_INVALID`, naming every bad variable at once. */
+export function readEndpointConfig(env: Environment): EndpointConfig {
+  const read = new EnvironmentReader(env);
+  const publicKey = read.optional('DISCORD_PUBLIC_KEY', publicKeyVariable);
+  read.require(
+    publicKey !== undefined || read.raw('DISCORD_PUBLIC_KEY') !== '',
+    `DISCORD_PUBLIC_KEY is missing: it must be ${publicKeyVariable.allowed}`,
+  );
+  return read.finish({ ...readFunctions(read), publicKey: publicKey ?? '' });
 }
 
 function readApiUrl(read: EnvironmentReader): string {

@@ -10,9 +10,14 @@ export type BatonErrorCode =
   | 'EMULATOR_FAILED'
   | 'ENVELOPE_INVALID'
   | 'HANDLERS_INVALID'
+  | 'CUSTOM_ID_INVALID'
+  | 'ANSWER_OUT_OF_TURN'
   | 'SHARD_STOPPED'
   | 'COMMAND_REFUSED'
   | 'WORKER_FENCED'
+  | 'REQUEST_INVALID'
+  | 'EVAL_FAILED'
+  | 'EVAL_OFF'
   | 'PORT_IN_USE';
 
 /** A fault this process cannot repair. Match on `code`; `message` is one line for people and says what to do. */
