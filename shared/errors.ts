@@ -16,7 +16,9 @@ export type BatonErrorCode =
   | 'COMMAND_REFUSED'
   | 'WORKER_FENCED'
   | 'REQUEST_INVALID'
+  | 'REQUEST_FAILED'
   | 'EVAL_FAILED'
+  | 'QUERY_FAILED'
   | 'EVAL_OFF'
   | 'PORT_IN_USE';
 

@@ -3,6 +3,7 @@ import type { Incarnation } from '../coordination/model.ts';
 import { BatonError, messageOf } from '../errors.ts';
 import { controlQueuePrefix } from '../fleet-resources.ts';
 import { isShardKey, type ShardKey } from '../sharding.ts';
+import { requestMessageSchema } from './requests.ts';
 
 const incarnation = z.string().min(1);
 const shardKey = z.custom<ShardKey>((value) => typeof value === 'string' && isShardKey(value), 'not a shard key');
@@ -16,9 +17,13 @@ const controlMessageSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('poised'), shard: shardKey, epoch: z.int().nonnegative(), incarnation }),
   /** To the coordinator: look at the fleet now. */
   z.object({ kind: z.literal('tick') }),
+  requestMessageSchema,
 ]);
 
-/** A word to one worker. It only hastens what the coordination table says anyway: it may come late, twice or never. */
+/**
+ * A word to one worker. It may come late, twice or never: it hastens what the coordination table says anyway, or is a
+ * request, whose caller waits no longer than it said.
+ */
 export type ControlMessage = z.infer<typeof controlMessageSchema>;
 
 /** The control queues of all workers: one each, opened by its worker, written to by anybody. */
