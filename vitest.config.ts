@@ -26,11 +26,10 @@ export default defineConfig({
           testTimeout: 60_000,
           // Loading the CDK takes seconds; these tests change nothing that they share.
           isolate: false,
-          fileParallelism: false,
         },
       },
       { test: { name: 'simulation', include: ['test/simulation/**/*.test.ts'], testTimeout: 120_000 } },
-      { test: { name: 'scenarios', include: scenarios, fileParallelism: false } },
+      { test: { name: 'scenarios', include: scenarios, fileParallelism: false, sequence: { groupOrder: 1 } } },
       {
         test: {
           name: 'integration',
