@@ -27,6 +27,8 @@ export interface DiscordOptions {
 
 export const mainGatewayUrl = 'wss://gateway.sim';
 const identifySpacingMs = 5000;
+/** The identify gate waits this long for a worker that does not move its token. */
+const abandonedMs = 9000 * 0.98;
 const totalIdentifies = 1000;
 
 type ClientFrame =
@@ -54,6 +56,8 @@ export class SimDiscord {
   /** READY takes up to this long. */
   slowestReadyMs = 300;
   readonly options: DiscordOptions;
+  /** Told of every RESUME. */
+  onResume: (sessionId: string, by: string) => void = () => {};
   /** Told when a client has closed the connection of a session that it may resume. */
   onLeft: (left: { process: SimProcess; incarnation: string; shardId: number; isStillLeft: () => boolean }) => void =
     () => {};
@@ -193,7 +197,7 @@ export class SimDiscord {
 
   #accept(connection: Connection): void {
     const { heartbeatIntervalMs, silentForMs } = this.options;
-    connection.onFrame = (text) => this.#receive(connection, text);
+    connection.onFrame = (text, sentMs) => this.#receive(connection, text, sentMs);
     connection.onEnd = (code) => this.#ended(connection, code);
     connection.open();
     connection.say(`{"t":null,"s":null,"op":10,"d":{"heartbeat_interval":${heartbeatIntervalMs}}}`);
@@ -216,7 +220,7 @@ export class SimDiscord {
     });
   }
 
-  #receive(connection: Connection, text: string): void {
+  #receive(connection: Connection, text: string, sentMs: number): void {
     const { op, d } = JSON.parse(text) as ClientFrame;
     switch (op) {
       case 1:
@@ -224,7 +228,7 @@ export class SimDiscord {
         connection.say('{"t":null,"s":null,"op":11,"d":null}');
         break;
       case 2:
-        this.#identify(connection, d);
+        this.#identify(connection, d, sentMs);
         break;
       case 6:
         this.#resume(connection, d);
@@ -279,7 +283,7 @@ export class SimDiscord {
 
   // Sessions
 
-  #identify(connection: Connection, { shard }: { readonly shard: readonly [number, number] }): void {
+  #identify(connection: Connection, { shard }: { readonly shard: readonly [number, number] }, sentMs: number): void {
     const [shardId] = shard;
     const { maxConcurrency, shardCount } = this.options;
     const name = `shard ${shardId} by ${connection.process.name}`;
@@ -289,13 +293,16 @@ export class SimDiscord {
     const bucket = shardId % maxConcurrency;
     const nowMs = this.#world.nowMs;
     const sinceMs = nowMs - (this.#identifiedMs.get(bucket) ?? Number.NEGATIVE_INFINITY);
-    if (sinceMs < identifySpacingMs) {
+    // What is on its way while its sender stands still is spaced by nobody: no gate can call it back.
+    const { process } = connection;
+    const isAbandoned = nowMs - sentMs > abandonedMs && (process.isPaused || process.pausedUntilMs > sentMs);
+    if (sinceMs < identifySpacingMs && !isAbandoned) {
       this.#world.violate(
         'identify too close',
         `${name}: ${Math.round(sinceMs)} ms after the last in bucket ${bucket}`,
       );
     }
-    this.#identifiedMs.set(bucket, nowMs);
+    if (!isAbandoned) this.#identifiedMs.set(bucket, nowMs);
     if (this.#remainingIdentifies === 0) this.#world.violate('identify budget overrun', name);
     this.#remainingIdentifies -= 1;
     this.#identifies += 1;
@@ -349,6 +356,7 @@ export class SimDiscord {
     if (seq > record.events.length)
       return this.#world.violate('resume ahead', `${name}: it has ${record.events.length}`);
     this.#resumes += 1;
+    this.onResume(id, connection.incarnation);
     const reachesBack = seq >= session.evicted;
     if (record.ended !== undefined || !reachesBack) {
       this.#world.note('discord', () => `refuses ${name} (shard ${record.shardId}, ${record.ended ?? 'too old'})`);
@@ -462,7 +470,7 @@ class Connection {
   isStalled = false;
   /** Nothing is sent before. */
   heldUntilMs = 0;
-  onFrame: (text: string) => void = () => {};
+  onFrame: (text: string, sentMs: number) => void = () => {};
   /** The client closed with this code; without one it is simply gone. */
   onEnd: (code: number | undefined) => void = () => {};
   readonly #world: World;
@@ -493,8 +501,9 @@ class Connection {
     this.socket = {
       send: (text) => {
         if (this.#client !== 'open' || !process.sends('discord.send')) return;
+        const sentMs = this.#world.nowMs;
         this.toServer.push(() => {
-          if (this.#isUp) this.onFrame(text);
+          if (this.#isUp) this.onFrame(text, sentMs);
         });
       },
       close: (code) => {

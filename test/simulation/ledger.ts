@@ -43,14 +43,20 @@ export interface SessionRecord {
   lastEnvelopeLast: number;
 }
 
+interface Boundaries {
+  readonly session: string;
+  readonly first: number;
+  readonly last: number;
+}
+
 /** One envelope by its boundaries. */
 interface RangeRecord {
   /** When it was first sent. */
   sentMs: number | undefined;
   /** Its sender heard that SQS has it, and stored that: it must never be in doubt again. */
   isDone: boolean;
-  /** Processes whose checkpoint named it. */
-  readonly listers: Set<string>;
+  /** Who stored a checkpoint that names it. */
+  readonly listers: Set<Incarnation>;
   isMarked: boolean;
 }
 
@@ -133,14 +139,22 @@ export class Ledger {
     const rangeName = `${header.session} ${header.first}-${header.last}`;
     const range = this.#rangeOf(rangeName);
     range.sentMs ??= nowMs;
-    if (header.unfenced && !range.isMarked) {
-      range.isMarked = true;
-      const isOut = nowMs - (this.#confirmedMs.get(by) ?? Number.NEGATIVE_INFINITY) >= unfencedAfterMs;
-      const isOld = nowMs - range.sentMs >= oldRangeMs;
-      if (!isOut && !this.#isPieceOfDouble(header) && (!isOld || range.isDone)) {
-        this.#world.violate('unfenced without cause', `shard ${name}: ${rangeName} by ${by}`);
-      }
-    }
+    if (header.unfenced) this.#mark(range, header, by);
+  }
+
+  /**
+   * A range gets its mark: from somebody who has been without the table, or because SQS may have forgotten it. The next
+   * owner inherits the mark and needs no reason of its own.
+   */
+  #mark(range: RangeRecord, boundaries: Boundaries, by: Incarnation): void {
+    if (range.isMarked) return;
+    range.isMarked = true;
+    const nowMs = this.#world.nowMs;
+    const isOut = nowMs - (this.#confirmedMs.get(by) ?? Number.NEGATIVE_INFINITY) >= unfencedAfterMs;
+    const isOld = range.sentMs !== undefined && nowMs - range.sentMs >= oldRangeMs;
+    if (isOut || this.#isPieceOfDouble(boundaries) || (isOld && !range.isDone)) return;
+    const { session, first, last } = boundaries;
+    this.#world.violate('unfenced without cause', `session ${session} ${first}-${last} by ${by}`);
   }
 
   /** A worker hears that its checkpoint of `issuedMs` is written. */
@@ -203,13 +217,17 @@ export class Ledger {
   }
 
   /** A worker is about to store a checkpoint: `a` must not be ahead of the queues. */
-  storing(checkpoint: Checkpoint, by: string): void {
+  storing(checkpoint: Checkpoint, by: Incarnation): void {
     const { session: id, acknowledgedSeq } = checkpoint;
     if (id === undefined) return;
     const session = this.#sessions.get(id);
     if (session === undefined) return this.#world.violate('unknown session', `checkpoint of ${by} names ${id}`);
     const { inDoubt } = checkpoint;
-    if (inDoubt) this.#rangeOf(`${id} ${inDoubt.first}-${inDoubt.last}`).listers.add(by);
+    if (inDoubt) {
+      const range = this.#rangeOf(`${id} ${inDoubt.first}-${inDoubt.last}`);
+      range.listers.add(by);
+      if (inDoubt.unfenced) this.#mark(range, { session: id, ...inDoubt }, by);
+    }
     const settledUpTo = settle(session);
     if (acknowledgedSeq > settledUpTo) {
       this.#world.violate(
@@ -275,7 +293,7 @@ export class Ledger {
     return range;
   }
 
-  #isPieceOfDouble({ session, first, last }: EnvelopeHeader): boolean {
+  #isPieceOfDouble({ session, first, last }: Boundaries): boolean {
     return this.#refusedDoubles.some(
       (range) => range.session === session && range.first <= last && first <= range.last,
     );

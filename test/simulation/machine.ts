@@ -10,14 +10,14 @@ export const peers: readonly Peer[] = ['table', 'events', 'discord', 'control'];
 /** `both`: nothing gets through. `answers`: requests arrive, what comes back does not. */
 export type Cut = 'both' | 'answers';
 
-/** A crash that waits for the process to make a certain request. */
-export interface CrashPoint {
+/** A crash or a pause that waits for the process to make a certain request. */
+export interface BreakPoint {
   /** Start of the request's name, such as `table.release`. */
   readonly request: string;
   /** How many such requests are let through before. */
   countdown: number;
-  /** Whether the request of that moment still leaves the machine. */
-  readonly leaves: boolean;
+  /** What happens at it. `crash` comes before the request leaves, `sentAndCrash` after. */
+  readonly does: 'crash' | 'sentAndCrash' | 'pause';
 }
 
 /** A computer: its clocks run as they please, and its connections can be cut. It outlives the processes on it. */
@@ -91,7 +91,9 @@ export class SimProcess implements Clock {
   incarnation = '';
   /** When it last set out to connect to Discord. */
   lastDialMs = 0;
-  crashPoint: CrashPoint | undefined;
+  /** Told when the process stands still at its break point. */
+  onPause: () => void = () => {};
+  breakPoint: BreakPoint | undefined;
   readonly #world: World;
   readonly #chance: Chance;
   #isAlive = true;
@@ -171,11 +173,17 @@ export class SimProcess implements Clock {
   /** Asked with every request; `false` when the process died before the request left. */
   sends(request: string): boolean {
     if (!this.#isAlive) return false;
-    const point = this.crashPoint;
+    const point = this.breakPoint;
     if (point === undefined || !request.startsWith(point.request) || point.countdown-- > 0) return true;
-    this.#world.note(this.name, () => `dies at ${request} (${point.leaves ? 'sent' : 'not sent'})`);
+    this.breakPoint = undefined;
+    this.#world.note(this.name, () => `${point.does} at ${request}`);
+    if (point.does === 'pause') {
+      this.pause();
+      this.onPause();
+      return true;
+    }
     this.kill();
-    return point.leaves;
+    return point.does === 'sentAndCrash';
   }
 
   onDeath(run: () => void): void {

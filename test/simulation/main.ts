@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process';
 import { parseArgs } from 'node:util';
+import type { Focus } from './scenario.ts';
 import type { RunOutcome } from './simulation.ts';
 import { breakProgram, variants } from './variants.ts';
+import type { Tracer } from './world.ts';
 
 const usage = `npm run simulate -- [options]
   --seed N              one run, with its trace
@@ -41,9 +43,10 @@ export async function main(args: string[]): Promise<number> {
   }
   if (options.allVariants) return catchVariants(options.seeds, options.seedBase);
   if (options.variant !== undefined) breakProgram(options.variant);
-  if (options.seed !== undefined) return replay(options.seed);
+  const focus = options.variant === undefined ? undefined : variants[options.variant]?.focus;
+  if (options.seed !== undefined) return replay(options.seed, focus);
   const startedMs = performance.now();
-  const tally = options.jobs > 1 ? await runInProcesses(options) : await runMany(options);
+  const tally = options.jobs > 1 ? await runInProcesses(options) : await runMany(options, focus);
   if (options.isChild) {
     tell(JSON.stringify(tally));
     return 0;
@@ -104,11 +107,12 @@ function wholeNumber(name: string, value: string): number {
   return Number(value);
 }
 
-async function replay(seed: number): Promise<number> {
+async function replay(seed: number, focus: Focus | undefined): Promise<number> {
   const { simulate } = await import('./simulation.ts');
-  const outcome = await simulate(seed, (atMs, who, what) => {
+  const trace: Tracer = (atMs, who, what) => {
     tell(`${(atMs / 1000).toFixed(3).padStart(9)} ${who.padEnd(8)} ${what}`);
-  });
+  };
+  const outcome = await simulate(seed, trace, focus);
   tell(describeOutcome(outcome));
   return outcome.violation === undefined ? 0 : 1;
 }
@@ -121,12 +125,13 @@ function describeOutcome({ seed, violation, virtualMs, recoveryMs, totals }: Run
 }
 
 /** Runs one seed after the other in this process; tells how far it is on stderr. */
-async function runMany({ seeds, seedBase, stopAtFirst, isChild, isQuiet }: Options): Promise<Tally> {
+async function runMany(options: Options, focus: Focus | undefined): Promise<Tally> {
+  const { seeds, seedBase, stopAtFirst, isChild, isQuiet } = options;
   const { simulate } = await import('./simulation.ts');
   const tally = emptyTally();
   let toldMs = performance.now();
   for (let seed = seedBase; seed < seedBase + seeds; seed += 1) {
-    const { violation, recoveryMs, virtualMs } = await simulate(seed);
+    const { violation, recoveryMs, virtualMs } = await simulate(seed, undefined, focus);
     tally.runs += 1;
     tally.slowestRecoveryMs = Math.max(tally.slowestRecoveryMs, recoveryMs);
     tally.virtualMs += virtualMs;

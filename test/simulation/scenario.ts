@@ -21,6 +21,14 @@ export type Fault =
       readonly leaves: boolean;
       readonly restartMs: number;
     }
+  /** Stands still from one of its next requests on. */
+  | {
+      readonly kind: 'pauseAtRequest';
+      readonly worker: number;
+      readonly request: string;
+      readonly countdown: number;
+      readonly forMs: number;
+    }
   | { readonly kind: 'pause'; readonly worker: number; readonly forMs: number }
   | { readonly kind: 'cut'; readonly worker: number; readonly peer: Peer; readonly how: Cut; readonly forMs: number }
   | { readonly kind: 'clockStep'; readonly worker: number; readonly toMs: number }
@@ -50,6 +58,8 @@ export interface Scenario {
   /** Of each shard, on average. */
   readonly eventsPerSecond: number;
   readonly table: TableNoise;
+  /** The table's noise is so strong that several requests in a row fail. */
+  readonly isStormy: boolean;
   readonly queues: QueueNoise;
   readonly control: ControlNoise;
   readonly refusesIdentify: number;
@@ -66,15 +76,24 @@ export interface Scenario {
 
 /** Groups of faults; a run has some of them, so that each also occurs without the others. */
 const groups = ['crashes', 'pauses', 'cuts', 'clocks', 'deploys', 'outages', 'moves', 'discord', 'noise'] as const;
-type Group = (typeof groups)[number];
+export type Group = (typeof groups)[number];
+
+/** What a run is to be about. */
+export interface Focus {
+  readonly groups: readonly Group[];
+  readonly shape?: Shape;
+}
 
 /** What kind of run it is: the last two are long, because SQS forgets what it has seen only after five minutes. */
-type Shape = 'usual' | 'silence' | 'longQueueOutage';
+export type Shape = 'usual' | 'silence' | 'longQueueOutage';
 
 /** Everything about a run, decided by its seed. */
-export function drawScenario(chance: Chance): Scenario {
-  const shape = chance.weighted<Shape>({ usual: 0.87, silence: 0.06, longQueueOutage: 0.07 });
-  const active = new Set<Group>(groups.filter(() => chance.happens(0.4)));
+export function drawScenario(chance: Chance, focus?: Focus): Scenario {
+  const drawnShape = chance.weighted<Shape>({ usual: 0.87, silence: 0.06, longQueueOutage: 0.07 });
+  const shape = focus ? (focus.shape ?? 'usual') : drawnShape;
+  const active = new Set<Group>(
+    groups.filter((group) => chance.happens(focus ? 0.1 : 0.4) || focus?.groups.includes(group)),
+  );
   const shardCount = chance.whole(2, 6);
   const workerCount = chance.whole(2, 4);
   const healedMs = shape === 'usual' ? chance.between(30_000, 100_000) : chance.between(300_000, 420_000);
@@ -83,6 +102,7 @@ export function drawScenario(chance: Chance): Scenario {
   if (ownShards) active.delete('moves');
   const faults = drawFaults(chance, { active, shape, hasLongOutage, shardCount, workerCount, healedMs });
   const isNoisy = active.has('noise');
+  const isStormy = isNoisy && chance.happens(0.25);
   const workers: WorkerPlan[] = Array.from({ length: workerCount }, (_, index) => ({
     ...drawWorker(chance, index, active),
     ownShardIds: ownShards
@@ -97,9 +117,12 @@ export function drawScenario(chance: Chance): Scenario {
     discord: drawDiscord(chance, shardCount, active),
     eventsPerSecond: shape === 'longQueueOutage' ? 0.1 : chance.pick([0.3, 1, 3]),
     silence: shape === 'silence' ? { fromMs: chance.between(15_000, 40_000), toMs: healedMs } : undefined,
-    table: isNoisy
-      ? { throttled: 0.02, answerLost: 0.01, late: 0.01, repeated: 0.02, doubled: 0.01, slow: 0.03 }
-      : quietTable,
+    isStormy,
+    table: isStormy
+      ? { throttled: 0.05, answerLost: 0.08, late: 0.08, repeated: 0.05, doubled: 0.03, slow: 0.05 }
+      : isNoisy
+        ? { throttled: 0.02, answerLost: 0.01, late: 0.01, repeated: 0.02, doubled: 0.01, slow: 0.03 }
+        : quietTable,
     queues: isNoisy ? { entryFailed: 0.03, throttled: 0.02, answerLost: 0.02, late: 0.02 } : quietQueues,
     control: isNoisy ? { lost: 0.1, repeated: 0.1, late: 0.1 } : quietControl,
     refusesIdentify: active.has('discord') ? 0.05 : 0,
@@ -191,7 +214,8 @@ function drawFaults(chance: Chance, terms: FaultTerms): TimedFault[] {
   return faults.sort((one, other) => one.atMs - other.atMs);
 }
 
-const crashRequests = [
+/** Requests at which a process may die or stand still. */
+const requests = [
   'table.writeCheckpoint',
   'table.release',
   'table.takeOver',
@@ -228,13 +252,22 @@ function drawFault(
         : {
             kind: 'crashAtRequest',
             worker,
-            request: chance.pick(crashRequests),
+            request: chance.pick(requests),
             countdown: chance.whole(0, 4),
             leaves: chance.happens(0.5),
             restartMs: chance.between(200, 10_000),
           };
     case 'pauses':
       if (chance.happens(0.4)) return { kind: 'pauseUntilFenced', worker, afterMs: chance.between(-3, 25) };
+      if (chance.happens(0.4)) {
+        return {
+          kind: 'pauseAtRequest',
+          worker,
+          request: chance.pick(requests),
+          countdown: chance.whole(0, 3),
+          forMs: chance.pick([3000, 11_000, 25_000]) * chance.between(0.8, 1.2),
+        };
+      }
       return {
         kind: 'pause',
         worker,

@@ -5,9 +5,9 @@ import { quietControl, SimControlQueues } from './control-queues.ts';
 import { SimDiscord, unwantedType } from './discord.ts';
 import { SimWorker, type Surroundings } from './fleet.ts';
 import { Ledger, type LedgerTotals } from './ledger.ts';
-import { type CrashPoint, peers, type SimProcess } from './machine.ts';
+import { type BreakPoint, peers, type SimProcess } from './machine.ts';
 import { poisonType, quietQueues, SimQueues } from './queues.ts';
-import { drawScenario, type Fault, type Scenario } from './scenario.ts';
+import { drawScenario, type Fault, type Focus, type Scenario } from './scenario.ts';
 import { quietTable, SimTable } from './table.ts';
 import { type Tracer, type Violation, World } from './world.ts';
 
@@ -38,9 +38,9 @@ const troubleEchoMs = 14_000;
 /** The longest that anything stays on its way. */
 const travelBoundMs = 65_000;
 
-/** Runs one fleet from its first start to its end, as `seed` decides. Same seed, same run. */
-export async function simulate(seed: number, tracer?: Tracer): Promise<RunOutcome> {
-  const simulation = new Simulation(seed, tracer);
+/** Runs one fleet from its first start to its end, as `seed` (and `focus`) decides. Same seed, same run. */
+export async function simulate(seed: number, tracer?: Tracer, focus?: Focus): Promise<RunOutcome> {
+  const simulation = new Simulation(seed, tracer, focus);
   const onRejection = (reason: unknown) => simulation.world.violate('unhandled rejection', String(reason));
   process.on('unhandledRejection', onRejection);
   try {
@@ -64,13 +64,15 @@ class Simulation implements Surroundings {
   readonly #troubledMs: number[];
   /** Processes that stand still until they are about to be fenced, and how long after that they go on. */
   readonly #wakings = new Map<SimProcess, number>();
+  readonly #fenced = new Set<Incarnation>();
+  readonly #resumesOfFenced = new Map<string, number>();
   /** Shards that are moved for a moment only. */
   readonly #movesBack = new Map<number, { steps: number; readonly crashes: boolean }>();
   #releases = 1;
   #hasTraffic = true;
 
-  constructor(seed: number, tracer: Tracer | undefined) {
-    const scenario = drawScenario(new Chance(seed, 'scenario'));
+  constructor(seed: number, tracer: Tracer | undefined, focus: Focus | undefined) {
+    const scenario = drawScenario(new Chance(seed, 'scenario'), focus);
     this.world = new World(seed, tracer);
     this.ledger = new Ledger(this.world);
     this.table = new SimTable(this.world, new Chance(seed, 'table'), this.ledger);
@@ -81,6 +83,7 @@ class Simulation implements Surroundings {
     this.#chance = new Chance(seed, 'run');
     this.#workers = scenario.workers.map((plan) => new SimWorker(plan, this, new Chance(seed, plan.name)));
     this.#troubledMs = this.#workers.map(() => Number.NEGATIVE_INFINITY);
+    this.discord.onResume = (sessionId, by) => this.#countResume(sessionId, by);
     this.discord.onLeft = (left) => this.#watchLeft(left);
     this.table.onFenceSent = (incarnation) => this.#wakeTheFenced(incarnation);
     this.table.onReleased = (lease, from) => this.#moveBack(lease, from);
@@ -175,7 +178,7 @@ class Simulation implements Surroundings {
         break;
       case 'crashAtRequest': {
         const { request, countdown, leaves, restartMs } = fault;
-        this.#crashAtRequest(fault.worker, { request, countdown, leaves }, restartMs);
+        this.#crashAtRequest(fault.worker, { request, countdown, does: leaves ? 'sentAndCrash' : 'crash' }, restartMs);
         break;
       }
       case 'pause': {
@@ -186,6 +189,20 @@ class Simulation implements Surroundings {
           this.#trouble(fault.worker);
           process.resume();
         });
+        break;
+      }
+      case 'pauseAtRequest': {
+        const { process } = this.#worker(fault.worker);
+        if (process === undefined || process.isPaused) break;
+        const { request, countdown, forMs } = fault;
+        process.breakPoint = { request, countdown, does: 'pause' };
+        process.onPause = () => {
+          this.#trouble(fault.worker);
+          world.time.after(forMs, () => {
+            this.#trouble(fault.worker);
+            process.resume();
+          });
+        };
         break;
       }
       case 'pauseUntilFenced': {
@@ -308,15 +325,15 @@ class Simulation implements Surroundings {
     this.#movesBack.delete(shard.shardId);
     const index = this.#workers.findIndex((worker) => worker.life?.incarnation === owner);
     if (move.crashes && index !== -1) {
-      this.#crashAtRequest(index, { request: 'table.writeCheckpoint', countdown: 0, leaves: false }, 3000);
+      this.#crashAtRequest(index, { request: 'table.writeCheckpoint', countdown: 0, does: 'crash' }, 3000);
     }
   }
 
-  #crashAtRequest(index: number, point: CrashPoint, restartMs: number): void {
+  #crashAtRequest(index: number, point: BreakPoint, restartMs: number): void {
     const worker = this.#worker(index);
     const { process } = worker;
     if (process === undefined) return;
-    process.crashPoint = point;
+    process.breakPoint = point;
     process.onDeath(() => {
       this.#trouble(index);
       if (point.countdown < 0) this.world.time.after(restartMs, () => worker.start(this.#release));
@@ -337,6 +354,15 @@ class Simulation implements Surroundings {
     this.#workers.forEach((worker, index) => {
       if (worker.process === process) this.#trouble(index);
     });
+  }
+
+  /** A fenced worker may RESUME on what it knew before a pause, and once without knowing anything, but not again and again. */
+  #countResume(sessionId: string, by: Incarnation): void {
+    if (!this.#fenced.has(by)) return;
+    const name = `${sessionId} by ${by}`;
+    const resumes = (this.#resumesOfFenced.get(name) ?? 0) + 1;
+    this.#resumesOfFenced.set(name, resumes);
+    if (resumes > 2) this.world.violate('taken in turn', `${name}, fenced, has RESUMEd it ${resumes} times`);
   }
 
   /** Who closes the connection of a shard that is still its own must dial again soon. */
@@ -364,12 +390,15 @@ class Simulation implements Surroundings {
 
   /** A worker that could reach the table and was never in trouble must not be fenced. */
   #checkFence(incarnation: Incarnation, by: Incarnation): void {
+    this.#fenced.add(incarnation);
     if (incarnation === by) return;
     const index = this.#workers.findIndex((worker) => worker.life?.incarnation === incarnation);
     if (index === -1) return;
     const worker = this.#worker(index);
     const process = worker.process;
     if (process === undefined || process.isPaused || worker.machine.cuts.size > 0 || worker.isDraining) return;
+    // Its record may be there for long before it hears of that; and a stormy table may swallow all that it writes for nine seconds.
+    if (!worker.life?.isRegistered || this.#scenario.isStormy) return;
     if (this.world.nowMs - (this.#troubledMs[index] as number) < troubleEchoMs) return;
     if (this.table.outage === 'throttles') return;
     this.world.violate('healthy worker fenced', `${worker.plan.name} (${incarnation}) by ${by}`);
@@ -393,7 +422,7 @@ class Simulation implements Surroundings {
     this.#workers.forEach((worker, index) => {
       this.#trouble(index);
       const { process, machine } = worker;
-      if (process) process.crashPoint = undefined;
+      if (process) process.breakPoint = undefined;
       for (const peer of peers) machine.heal(peer);
       process?.resume();
       if (process === undefined) worker.start(this.#release);
@@ -490,12 +519,15 @@ class Simulation implements Surroundings {
     await this.#untilStopped(this.#workers.map((_, index) => index));
     await this.#runFor(45_000);
     await this.#untilReady();
-    if (this.discord.options.resumeWindowMs > 100_000) this.#checkNoIdentifies(identifies);
+    this.#checkNoIdentifies(identifies);
     await this.#untilQuiet();
   }
 
   #checkNoIdentifies(before: number): void {
     const spent = this.discord.identifies - before;
+    const { resumeWindowMs, replayFrames } = this.discord.options;
+    // Discord may be so forgetful that even a planned move comes too late for it.
+    if (resumeWindowMs < 100_000 || replayFrames < 1000) return;
     if (this.world.violation === undefined && spent > 0) {
       this.world.violate('identify wasted', `${spent} IDENTIFYs in a planned restart`);
     }

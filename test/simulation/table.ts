@@ -81,7 +81,7 @@ export class SimTable {
     return new Promise((resolve, reject) => {
       if (method === 'writeCheckpoint') this.#checkEntries(process, args[0] as CheckpointItem);
       if (method === 'release' && process.isAlive) {
-        this.#ledger.storing((args[1] as { checkpoint: Checkpoint }).checkpoint, process.name);
+        this.#ledger.storing((args[1] as { checkpoint: Checkpoint }).checkpoint, process.incarnation);
       }
       if (!process.sends(`table.${method}`)) return;
       if (method === 'fence') this.onFenceSent((args[0] as { incarnation: Incarnation }).incarnation);
@@ -224,7 +224,7 @@ export class SimTable {
 
   #checkEntries(process: SimProcess, item: CheckpointItem): void {
     if (!process.isAlive) return;
-    for (const entry of item.entries.values()) this.#ledger.storing(entry, process.name);
+    for (const entry of item.entries.values()) this.#ledger.storing(entry, process.incarnation);
     this.#world.note(process.name, () => {
       const entries = [...item.entries].map(([key, { epoch, acknowledgedSeq, inDoubt }]) => {
         const doubt = inDoubt ? ` d=${inDoubt.first}-${inDoubt.last}${inDoubt.unfenced ? '!' : ''}` : '';

@@ -1,5 +1,6 @@
 import { registerHooks } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import type { Focus } from './scenario.ts';
 
 /** One change of the program's text. `find` must occur exactly once. */
 interface Edit {
@@ -11,6 +12,8 @@ interface Edit {
 /** A broken protocol: what it does wrong, and the edits that break it. */
 export interface Variant {
   readonly breaks: string;
+  /** The trouble in which it shows soonest. */
+  readonly focus?: Focus;
   readonly edits: readonly Edit[];
 }
 
@@ -22,6 +25,8 @@ const coordinator = 'gateway-workers/coordinator.ts';
 const limiter = 'gateway-workers/identify-limiter.ts';
 const sendRules = 'gateway-workers/publishing/send-rules.ts';
 const sessionMachine = 'gateway-workers/gateway/session-machine.ts';
+const shard = 'gateway-workers/shard/shard.ts';
+const identifyGate = 'shared/coordination/identify-gate.ts';
 const memoryStore = 'shared/coordination/memory-store.ts';
 const livenessWatch = 'shared/coordination/liveness-watch.ts';
 
@@ -29,6 +34,7 @@ const livenessWatch = 'shared/coordination/liveness-watch.ts';
 export const variants: Readonly<Record<string, Variant>> = {
   'fence-in-another-item': {
     breaks: 'fence and intent live in different items: a late intent lands after the fence',
+    focus: { groups: ['pauses'] },
     edits: [
       {
         file: memoryStore,
@@ -52,6 +58,7 @@ export const variants: Readonly<Record<string, Variant>> = {
   },
   'no-version-in-the-condition': {
     breaks: "a late copy of the worker's own older write rolls its checkpoint back",
+    focus: { groups: ['noise', 'crashes'] },
     edits: [
       {
         file: memoryStore,
@@ -96,6 +103,7 @@ export const variants: Readonly<Record<string, Variant>> = {
   },
   'retry-beyond-the-window': {
     breaks: 'an envelope is sent again under the same id after SQS has forgotten it',
+    focus: { groups: ['crashes'], shape: 'longQueueOutage' },
     edits: [
       {
         file: sendRules,
@@ -106,6 +114,7 @@ export const variants: Readonly<Record<string, Variant>> = {
   },
   'idle-acknowledgement-not-stored': {
     breaks: 'a heartbeat leaves the entries as they are, so an idle shard stays in doubt',
+    focus: { groups: ['crashes'], shape: 'silence' },
     edits: [
       {
         file: flushCycle,
@@ -127,6 +136,7 @@ export const variants: Readonly<Record<string, Variant>> = {
   },
   'shard-taken-from-the-living': {
     breaks: 'a single shard is taken over without fencing the whole incarnation',
+    focus: { groups: ['pauses'] },
     edits: [
       {
         file: memoryStore,
@@ -137,6 +147,7 @@ export const variants: Readonly<Record<string, Variant>> = {
   },
   'entry-without-epoch': {
     breaks: 'a takeover believes an entry of an earlier epoch',
+    focus: { groups: ['moves'] },
     edits: [
       {
         file: memoryStore,
@@ -147,6 +158,7 @@ export const variants: Readonly<Record<string, Variant>> = {
   },
   'stale-lease-read': {
     breaks: 'an old image of a lease makes a worker hold again what it has let go',
+    focus: { groups: ['moves', 'noise'] },
     edits: [
       {
         file: worker,
@@ -172,6 +184,7 @@ export const variants: Readonly<Record<string, Variant>> = {
   },
   'outage-fences-the-healthy': {
     breaks: 'observers count the silence of a table that they cannot reach themselves',
+    focus: { groups: ['outages'] },
     edits: [
       {
         file: coordinator,
@@ -182,6 +195,7 @@ export const variants: Readonly<Record<string, Variant>> = {
   },
   'close-before-release': {
     breaks: 'the owner closes its socket and forgets what it read before the release has an answer',
+    focus: { groups: ['moves', 'outages'] },
     edits: [
       {
         file: handoffSource,
@@ -192,6 +206,7 @@ export const variants: Readonly<Record<string, Variant>> = {
   },
   'gate-held-from-sending': {
     breaks: 'the five seconds of the identify gate run from sending, not from READY',
+    focus: { groups: ['discord', 'crashes'] },
     edits: [
       {
         file: limiter,
@@ -213,6 +228,7 @@ export const variants: Readonly<Record<string, Variant>> = {
   },
   'boundaries-not-kept': {
     breaks: 'the next owner cuts what is in doubt anew',
+    focus: { groups: ['crashes'] },
     edits: [
       {
         file: sessionStream,
@@ -238,6 +254,7 @@ export const variants: Readonly<Record<string, Variant>> = {
   },
   'session-dropped-on-a-failed-dial': {
     breaks: 'a dial that fails costs the session',
+    focus: { groups: ['discord'] },
     edits: [
       {
         file: sessionMachine,
@@ -248,6 +265,7 @@ export const variants: Readonly<Record<string, Variant>> = {
   },
   'sends-before-the-session-is-stored': {
     breaks: 'events of a new session leave before any checkpoint names it',
+    focus: { groups: ['crashes', 'noise'] },
     edits: [
       {
         file: sendRules,
@@ -258,6 +276,7 @@ export const variants: Readonly<Record<string, Variant>> = {
   },
   'budget-not-spent-first': {
     breaks: 'IDENTIFY is sent without spending the budget',
+    focus: { groups: ['discord', 'crashes'] },
     edits: [
       {
         file: limiter,
@@ -265,6 +284,79 @@ export const variants: Readonly<Record<string, Variant>> = {
         replace: "        if (outcome.kind === 'done' || outcome.value !== undefined) {\n          this.#paid",
       },
     ],
+  },
+  'frozen-shard-goes-on': {
+    breaks: 'the owner goes on cutting and sending while nobody knows whether its release has happened',
+    focus: { groups: ['moves', 'noise'] },
+    edits: [
+      {
+        file: flushCycle,
+        find: 'if (shard.isFrozen || stream === undefined ||',
+        replace: 'if (stream === undefined ||',
+      },
+      {
+        file: flushCycle,
+        find: 'const doubt = shard.stream?.doubt;\n      if (shard.isFrozen || doubt?.packed === undefined || this.#inFlight.has(shard)) continue;\n      if (rangeStep',
+        replace:
+          'const doubt = shard.stream?.doubt;\n      if (doubt?.packed === undefined || this.#inFlight.has(shard)) continue;\n      if (rangeStep',
+      },
+    ],
+  },
+  'resumes-in-turn': {
+    breaks: 'two owners take a session from each other again and again',
+    focus: { groups: ['outages', 'pauses', 'cuts'] },
+    edits: [{ file: shard, find: 'if (!this.#resumedUnconfirmed) {', replace: 'if (this.epoch > 0) {' }],
+  },
+  'interactions-not-held': {
+    breaks: 'the checkpoint passes an interaction before its queue has it',
+    edits: [
+      {
+        file: shard,
+        find: '        stream.hold(seq);\n        this.#interactions',
+        replace: '        this.#interactions',
+      },
+    ],
+  },
+  'token-taken-too-soon': {
+    breaks: 'a token of the identify gate counts as abandoned while its IDENTIFY may still be on the way',
+    edits: [{ file: identifyGate, find: 'abandonedAfterMs = 9000;', replace: 'abandonedAfterMs = 4000;' }],
+  },
+  'identify-past-the-line': {
+    breaks: 'two shards of one worker IDENTIFY through one bucket at once',
+    focus: { groups: ['moves', 'deploys'] },
+    edits: [
+      {
+        file: limiter,
+        find: '      await this.approach(shardId, signal);\n      await this.#pay',
+        replace: '      await this.#pay',
+      },
+    ],
+  },
+  'taken-session-given-up': {
+    breaks: 'a session that another connection has resumed is taken for dead',
+    focus: { groups: ['pauses', 'discord'] },
+    edits: [
+      {
+        file: sessionMachine,
+        find: 'return afterTaken(state, reason);',
+        replace: "return loseSession(state, 'terminateSocket', reason);",
+      },
+    ],
+  },
+  'resumed-ends-the-rebuilding': {
+    breaks: 'the RESUMED of an earlier RESUME, replayed, ends the envelope in doubt before it is complete',
+    focus: { groups: ['crashes', 'outages', 'discord'] },
+    edits: [
+      {
+        file: sessionStream,
+        find: 'if (seq >= doubt.last) this.#finishRebuilding(doubt);',
+        replace: "if (seq >= doubt.last || type === 'RESUMED') this.#finishRebuilding(doubt);",
+      },
+    ],
+  },
+  'unfenced-too-soon': {
+    breaks: 'a worker goes unfenced before others could have found it dead',
+    edits: [{ file: sendRules, find: 'unfencedAfterMs = 15_000;', replace: 'unfencedAfterMs = 5000;' }],
   },
 };
 
