@@ -41,9 +41,15 @@ export interface WorkerConfig extends FleetConfig {
   readonly envelopeEncoding: (typeof envelopeEncodings)[number];
   readonly compress: GatewayCompression;
   readonly stopTimeoutMs: number;
+  /** Whether operators may run code in the sandbox. */
+  readonly evalMode: EvalMode;
   readonly httpPort: number | undefined;
   readonly logLevel: LogLevel;
 }
+
+/** What a worker does with code that operators send: nothing, or run it in the sandbox. */
+export const evalModes = ['off', 'sandbox'] as const;
+export type EvalMode = (typeof evalModes)[number];
 
 export const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -347,6 +353,7 @@ export function readWorkerConfig(env: Environment): WorkerConfig {
     envelopeEncoding: read.withDefault('BATON_ENVELOPE_ENCODING', oneOf(envelopeEncodings), bestEnvelopeEncoding),
     compress: read.withDefault('BATON_COMPRESS', oneOf(gatewayCompressions), bestGatewayCompression),
     stopTimeoutMs: read.withDefault('BATON_STOP_TIMEOUT_MS', wholeNumber(1000, 120_000), 30_000),
+    evalMode: read.withDefault('BATON_EVAL', oneOf(evalModes), 'off'),
     httpPort: read.optional('BATON_HTTP_PORT', wholeNumber(1, 65_535)),
     logLevel: read.withDefault('BATON_LOG_LEVEL', oneOf(logLevels), 'info'),
   });

@@ -74,6 +74,7 @@ const leftAtDefault: Readonly<Partial<Record<ProgramName, readonly string[]>>> =
     // Tuning, for `workerEnvironment`.
     'BATON_COMPRESS',
     'BATON_ENVELOPE_ENCODING',
+    'BATON_EVAL',
     'BATON_HEARTBEAT_MS',
     'BATON_LINGER_MS',
     'BATON_MISSED_HEARTBEATS',
