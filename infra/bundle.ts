@@ -15,15 +15,28 @@ export const programs = {
 
 export type ProgramName = keyof typeof programs;
 
+/** Threads that a program starts: each is a file beside the program's own, loaded when it is needed. */
+const threads: Readonly<Partial<Record<ProgramName, Readonly<Record<string, string>>>>> = {
+  worker: { 'sandbox-thread.mjs': 'gateway-workers/eval/sandbox-thread.ts' },
+};
+
 /**
- * Bundles a program, the AWS SDK included, to one ES module for Node 24 with a source map beside it. Names are kept
+ * Bundles a program, the AWS SDK included, to one ES module for Node 24 with a source map beside it, and its threads
+ * likewise. Names are kept
  * for readable stack traces. @throws when esbuild cannot resolve or compile something.
  */
 export function bundleProgram(program: ProgramName, outputFile: string): void {
+  bundleFile(programs[program], outputFile);
+  for (const [file, entry] of Object.entries(threads[program] ?? {})) {
+    bundleFile(entry, join(dirname(outputFile), file));
+  }
+}
+
+function bundleFile(entry: string, outputFile: string): void {
   mkdirSync(dirname(outputFile), { recursive: true });
   buildSync({
     absWorkingDir: repositoryRoot,
-    entryPoints: [join(repositoryRoot, programs[program])],
+    entryPoints: [join(repositoryRoot, entry)],
     outfile: outputFile,
     bundle: true,
     platform: 'node',

@@ -46,6 +46,7 @@ describe('a worker that is told nothing but the token', () => {
       envelopeEncoding: 'zstd',
       compress: 'zstd-stream',
       stopTimeoutMs: 30_000,
+      evalMode: 'off',
       httpPort: undefined,
       logLevel: 'info',
     });
