@@ -1,6 +1,6 @@
 import { DiscordAPIError, HTTPError, type REST } from '@discordjs/rest';
 import { Routes } from 'discord-api-types/v10';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Clock } from '../shared/clock.ts';
 import type { ReportedBudget } from '../shared/coordination/identify-budget.ts';
 import { BatonError, messageOf } from '../shared/errors.ts';

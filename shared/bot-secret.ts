@@ -1,5 +1,5 @@
 import { GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { AwsClientSettings } from './aws-clients.ts';
 import { BatonError, messageOf } from './errors.ts';
 import { secretFields } from './fleet-resources.ts';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import * as zlib from 'node:zlib';
-import { z } from 'zod';
+import * as z from 'zod';
 import { BatonError, messageOf } from './errors.ts';
 import { type ShardAddress, shardKey } from './sharding.ts';
 

@@ -70,3 +70,10 @@ test('workers and shared code take time and chance as parameters', () => {
   const forbidden = /\b(Date\.now\(|new Date\(\)|performance\.now\(|Math\.random\(|setTimeout\(|setInterval\()/;
   expect(files.filter((file) => forbidden.test(readFileSync(join(root, file), 'utf8')))).toEqual([]);
 });
+
+test('zod is imported as a namespace: its object `z` would bring every language of its messages into each bundle', () => {
+  const files = ['shared', 'gateway-workers', 'functions'].flatMap(sourceFiles);
+  expect(
+    files.filter((file) => /import \{[^}]*\bz\b[^}]*\} from 'zod'/.test(readFileSync(join(root, file), 'utf8'))),
+  ).toEqual([]);
+});

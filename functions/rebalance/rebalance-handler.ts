@@ -1,5 +1,5 @@
 import type { Context } from 'aws-lambda';
-import { z } from 'zod';
+import * as z from 'zod';
 import { BatonError } from '../../shared/errors.ts';
 import { type RebalanceDeps, type RebalanceResult, RebalanceRound } from './rebalance-round.ts';
 

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ShardAddress } from '../../shared/sharding.ts';
 
 /** Opcodes that Baton acts on (Discord, "Opcodes and Status Codes", Gateway Opcodes). */

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Incarnation } from '../coordination/model.ts';
 import { BatonError, messageOf } from '../errors.ts';
 import { controlQueuePrefix } from '../fleet-resources.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { BatonError, messageOf } from '../errors.ts';
 import { clientDataOf } from './client-properties.ts';
 import type { ShardView } from './request-runner.ts';

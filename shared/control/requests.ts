@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ShardReport, WorkerReport } from '../coordination/model.ts';
 import { isShardKey, type ShardKey } from '../sharding.ts';
 

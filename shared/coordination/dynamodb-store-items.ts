@@ -1,5 +1,5 @@
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { z } from 'zod';
+import * as z from 'zod';
 import { BatonError, messageOf } from '../errors.ts';
 import { parseShardKey, type ShardAddress, shardKey } from '../sharding.ts';
 import { decodeCheckpointEntries } from './checkpoint-codec.ts';

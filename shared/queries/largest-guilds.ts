@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { defineQuery } from '../control/define-query.ts';
 
 /** The guilds with the most members on each shard, the largest first. */
