@@ -10,6 +10,8 @@ import { handlerManifest as manifest } from '../shared/handler-manifest.generate
 import type { Logger } from '../shared/logger.ts';
 import { resolveQueueUrl } from '../shared/provision.ts';
 import { systemRandom } from '../shared/random.ts';
+import { DynamoDbControlQueueNotes } from '../shared/control/dynamodb-control-queue-notes.ts';
+import { DynamoDbReplies } from '../shared/control/dynamodb-replies.ts';
 import { SqsControlPlane } from '../shared/control/sqs-control-queue.ts';
 import { DynamoDbTimeline } from '../shared/stats/dynamodb-timeline.ts';
 import { TimelineRecorder } from '../shared/stats/timeline.ts';
@@ -67,7 +69,7 @@ async function runLives(
   process.on('SIGINT', onSignal);
   try {
     const options = workerOptions(config, workerId, env);
-    const ports = await connectPorts(config, logger);
+    const ports = await connectPorts(config, logger, () => drain.abort());
     const fleet = await agreeOnFleet(
       {
         askGatewayBot: ports.askGatewayBot,
@@ -116,8 +118,14 @@ function workerOptions(config: WorkerConfig, workerId: string, env: NodeJS.Proce
   };
 }
 
-async function connectPorts(config: WorkerConfig, logger: Logger): Promise<Required<Omit<WorkerPorts, 'dial'>>> {
+async function connectPorts(
+  config: WorkerConfig,
+  logger: Logger,
+  drain: () => void,
+): Promise<Required<Omit<WorkerPorts, 'dial'>>> {
   const coordination = createDynamoDBDocumentClient('coordination');
+  const documents = createDynamoDBDocumentClient('general');
+  const queueNotes = new DynamoDbControlQueueNotes(documents, config.table);
   const publishing = createSqsClient('publishing');
   const [eventsQueueUrl, interactionsQueueUrl] = await Promise.all([
     resolveQueueUrl(config.eventsQueue, publishing),
@@ -131,11 +139,13 @@ async function connectPorts(config: WorkerConfig, logger: Logger): Promise<Requi
       fleet: config.fleet,
       client: createSqsClient('general'),
       pollingClient: createSqsClient('receiving'),
+      notes: queueNotes,
       logger,
     }),
+    requests: { replies: new DynamoDbReplies(documents, config.table, systemClock), queueNotes, drain },
     events: sender,
     interactions: sender,
-    parking: new DynamoDbParkingLot(createDynamoDBDocumentClient('general'), config.directoryTable, systemClock),
+    parking: new DynamoDbParkingLot(documents, config.directoryTable, systemClock),
     timeline: new TimelineRecorder({
       store: new DynamoDbTimeline(coordination, config.table, systemClock, systemRandom),
       clock: systemClock,

@@ -30,6 +30,8 @@ import { IdentifyLimiter } from './identify-limiter.ts';
 import type { EventsSender, InteractionsSender } from './publishing/events-sender.ts';
 import { FlushCycle } from './publishing/flush-cycle.ts';
 import { listedForMs } from './publishing/send-rules.ts';
+import { ControlQueueSweep } from './requests/control-queue-sweep.ts';
+import { ControlService, type RequestPorts } from './requests/control-service.ts';
 import type { ParkingLot } from './shard/parking-lot.ts';
 import { Shard, type ShardEnvironment } from './shard/shard.ts';
 
@@ -66,6 +68,8 @@ export interface WorkerPorts {
   readonly askGatewayBot?: (signal: AbortSignal) => Promise<GatewayBot>;
   /** Figures of this process since the last call. */
   readonly usage: () => { cpuPercent: number; memoryMb: number };
+  /** How requests are answered that come over the control queue. @default they are not */
+  readonly requests?: RequestPorts;
   /** @default a WebSocket over the network */
   readonly dial?: DialGateway;
 }
@@ -108,6 +112,7 @@ export class WorkerLife {
   readonly #source: HandoffSource;
   readonly #ending = new AbortController();
   readonly #tasks = new Set<Promise<void>>();
+  readonly #requests: ControlService | undefined;
   #environment: ShardEnvironment | undefined;
   #coordinator: Coordinator | undefined;
   #record: WorkerRecord | undefined;
@@ -128,7 +133,18 @@ export class WorkerLife {
     this.#startedMs = ports.clock.monotonicMs();
     this.#logger = ports.logger.child({ incarnation: this.incarnation });
     this.#leaseBell = new Bell(ports.clock);
-    const { control, store, clock } = ports;
+    const { control, store, clock, requests } = ports;
+    this.#requests =
+      requests &&
+      new ControlService({
+        ...requests,
+        incarnation: this.incarnation,
+        workerId: options.workerId,
+        release: options.release,
+        host: { held: (key) => this.#held.get(key), report: () => this.report() },
+        clock,
+        logger: this.#logger,
+      });
     this.#inbox = new ControlInbox({ control, store, clock, logger: this.#logger });
     this.#source = new HandoffSource({
       incarnation: this.incarnation,
@@ -242,6 +258,7 @@ export class WorkerLife {
       clock,
       random,
       logger: this.#logger,
+      ...(this.#requests && { tap: this.#requests.tap }),
       ...(dial && { dial }),
     };
     this.#coordinator = new Coordinator({
@@ -265,9 +282,16 @@ export class WorkerLife {
     const shards = () => this.#held.values();
     this.#track(new Backpressure({ shards, maxBytes: maxBufferedBytes, clock, logger: this.#logger }).run(signal));
     this.#track(this.#report(signal));
-    const { askGatewayBot } = this.#ports;
-    if (askGatewayBot === undefined) return;
+    const { askGatewayBot, requests } = this.#ports;
     const isResponsible = () => this.#coordinator?.looksAfterShards ?? false;
+    if (this.#requests) this.#track(this.#requests.run(signal));
+    if (requests?.queueNotes) {
+      const notes = requests.queueNotes;
+      this.#track(
+        new ControlQueueSweep({ store, control, notes, isResponsible, clock, logger: this.#logger }).run(signal),
+      );
+    }
+    if (askGatewayBot === undefined) return;
     const keeper = new BudgetKeeper({ store, askGatewayBot, isResponsible, clock, logger: this.#logger });
     this.#track(keeper.run(signal));
   }
@@ -578,6 +602,9 @@ export class WorkerLife {
         break;
       case 'tick':
         this.#coordinator?.tickSoon();
+        break;
+      case 'request':
+        this.#requests?.accept(message);
         break;
     }
   }

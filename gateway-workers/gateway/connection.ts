@@ -232,6 +232,15 @@ export class GatewayConnection {
   }
 
   /**
+   * Starts anew on request: as {@link reconnect}, or with `fresh` as a new session. A connection that Discord had
+   * stopped connects again; one that is on its way to a session goes on.
+   */
+  respawn({ fresh }: { fresh: boolean }): void {
+    if (this.#state.kind === 'stopped') this.connect(fresh ? undefined : this.session);
+    else this.#apply(fresh ? { kind: 'renew' } : { kind: 'reconnect', reason: 'respawn' });
+  }
+
+  /**
    * Sends as soon as Discord's limits and the session allow. Resolves when the socket has it; rejects with `COMMAND_REFUSED` when it is
    * above 4,096 bytes or too many wait, and with `SHARD_STOPPED` when the connection is closed.
    */

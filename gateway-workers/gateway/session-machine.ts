@@ -58,6 +58,8 @@ export type GatewayInput =
   | { readonly kind: 'proceed'; readonly session: SessionRef | undefined }
   | { readonly kind: 'close' }
   | { readonly kind: 'reconnect'; readonly reason: string }
+  /** Somebody wants a new session though there may be a good one. */
+  | { readonly kind: 'renew' }
   /** The back-off is over. */
   | { readonly kind: 'waited'; readonly readingPaused: boolean }
   | { readonly kind: 'readingResumed' }
@@ -141,6 +143,8 @@ export function step(state: GatewayState, input: GatewayInput): Step {
         : { state: { kind: 'idle' }, effects: leave(state, 'closeSocket'), reason: 'closed' };
     case 'reconnect':
       return hasSocket(state) ? startOver(state, 'closeSocket', input.reason, sameAddress) : stay(state);
+    case 'renew':
+      return renew(state);
     case 'waited':
       return state.kind === 'backingOff' ? afterWait(state, input.readingPaused) : stay(state);
     case 'readingResumed':
@@ -451,6 +455,33 @@ function loseSession(state: Connected, how: 'closeSocket' | 'terminateSocket', r
     effects: [...leave(state, how), { kind: 'sessionLost', reason }, { kind: 'backOffAfterRefusal' }],
     reason,
   };
+}
+
+/** What is on its way to a new session goes on; one that is held for a handoff is not this worker's to give up. */
+function renew(state: GatewayState): Step {
+  const reason = 'a new session was asked for';
+  const next = begin({ kind: 'identify' }, noLadder, reason);
+  const lost: GatewayEffect = { kind: 'sessionLost', reason };
+  switch (state.kind) {
+    case 'confirming':
+    case 'resuming':
+    case 'ready':
+      return { ...next, effects: [...leave(state, 'closeSocket'), lost, ...next.effects] };
+    case 'dialling':
+    case 'awaitingHello':
+    case 'backingOff':
+    case 'parked':
+      return state.goal.kind === 'resume'
+        ? { ...next, effects: [...leave(state, 'closeSocket'), lost, ...next.effects] }
+        : stay(state);
+    case 'idle':
+    case 'holding':
+    case 'approaching':
+    case 'awaitingPermit':
+    case 'identifying':
+    case 'stopped':
+      return stay(state);
+  }
 }
 
 /** The address is not to blame: it works, or was not even asked. */

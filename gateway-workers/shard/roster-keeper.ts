@@ -1,4 +1,5 @@
 import type { Clock, Timer } from '../../shared/clock.ts';
+import type { ShardRoster } from '../../shared/coordination/model.ts';
 import type { CoordinationStore } from '../../shared/coordination/store.ts';
 import { messageOf } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/logger.ts';
@@ -48,6 +49,11 @@ export class RosterKeeper {
 
   get guildCount(): number {
     return this.#guilds.size;
+  }
+
+  /** As it is now; it changes with the events that come. */
+  get roster(): Pick<ShardRoster, 'userId' | 'applicationId' | 'guilds'> {
+    return { userId: this.#userId, applicationId: this.#applicationId, guilds: this.#guilds };
   }
 
   /** Members of all guilds, as far as Discord has told. */

@@ -11,12 +11,13 @@ import {
 import type { CoordinationStore } from '../../shared/coordination/store.ts';
 import { permitMs } from '../../shared/coordination/identify-gate.ts';
 import type { EnvelopeEncoding } from '../../shared/envelope.ts';
-import { type BatonError, messageOf } from '../../shared/errors.ts';
+import { BatonError, messageOf } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/logger.ts';
 import type { Random } from '../../shared/random.ts';
 import { type ShardAddress, shardKey } from '../../shared/sharding.ts';
 import { GatewayConnection } from '../gateway/connection.ts';
 import type {
+  GatewayCommand,
   GatewayListener,
   GatewaySession,
   IdentifyGate,
@@ -29,6 +30,7 @@ import type { InteractionsSender } from '../publishing/events-sender.ts';
 import type { PublishingShard } from '../publishing/flush-cycle.ts';
 import type { KeptFrame } from '../publishing/pack.ts';
 import { SessionStream } from '../publishing/session-stream.ts';
+import type { EventTap } from '../requests/event-tap.ts';
 import { InteractionForwarder } from './interaction-forwarder.ts';
 import type { ParkingLot } from './parking-lot.ts';
 import { RosterKeeper } from './roster-keeper.ts';
@@ -49,6 +51,8 @@ export interface ShardEnvironment {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** Lets people look at what is read. @default nobody can */
+  readonly tap?: EventTap;
   /** @default a WebSocket over the network */
   readonly dial?: DialGateway;
 }
@@ -91,6 +95,8 @@ export class Shard implements PublishingShard, GatewayListener {
   readonly #streams: SessionStream[] = [];
   #resumeUrl: string | undefined;
   #onHeld: (() => void) | undefined;
+  /** Those who wait for the shard to be up again. */
+  readonly #comebacks = new Set<Pick<PromiseWithResolvers<'resumed' | 'identified'>, 'resolve' | 'reject'>>();
   #isReplaying = false;
   #isReady = false;
   #resumedUnconfirmed = false;
@@ -235,6 +241,40 @@ export class Shard implements PublishingShard, GatewayListener {
     this.#connection.reconnect(reason);
   }
 
+  /** The bot user and the guilds, as far as they are known. */
+  get roster(): RosterKeeper['roster'] {
+    return this.#roster.roster;
+  }
+
+  /** See `GatewayConnection.send`. */
+  send(command: GatewayCommand): Promise<void> {
+    return this.#connection.send(command);
+  }
+
+  /**
+   * Starts anew: closes the socket so that the session lives, and RESUMEs; `fresh` gives the session up and IDENTIFYs
+   * through the gate. A shard that Discord had stopped is tried again. Resolves when the shard has a session that is up.
+   * @throws {BatonError} `SHARD_STOPPED` when Discord stops it, `REQUEST_FAILED` when `signal` aborts first.
+   */
+  async respawn({ fresh }: { fresh: boolean }, signal: AbortSignal): Promise<'resumed' | 'identified'> {
+    const { promise, resolve, reject } = Promise.withResolvers<'resumed' | 'identified'>();
+    const comeback = { resolve, reject };
+    const giveUp = () => {
+      const reason = `shard ${this.shard.shardId} was not up again in time; it goes on trying (${this.state})`;
+      reject(new BatonError('REQUEST_FAILED', reason));
+    };
+    this.#comebacks.add(comeback);
+    signal.addEventListener('abort', giveUp, { once: true });
+    try {
+      this.#logger.info({ fresh, state: this.state }, 'shard.respawn');
+      this.#connection.respawn({ fresh });
+      return await promise;
+    } finally {
+      signal.removeEventListener('abort', giveUp);
+      this.#comebacks.delete(comeback);
+    }
+  }
+
   /** Closes the socket so that the session lives, and stops everything of the shard here. */
   async close(): Promise<void> {
     this.#closing.abort();
@@ -293,6 +333,8 @@ export class Shard implements PublishingShard, GatewayListener {
     const stream = this.#streams.at(-1);
     if (stream === undefined) return;
     this.#events += 1;
+    const { tap } = this.#environment;
+    if (tap?.isOpen === true) tap.see(this.shard.shardId, bytes, seq, type);
     switch (type) {
       case 'INTERACTION_CREATE':
         this.#commands += 1;
@@ -318,6 +360,7 @@ export class Shard implements PublishingShard, GatewayListener {
     this.#roster.begin(ready);
     this.#setResumeUrl(session.resumeGatewayUrl);
     this.#logger.info({ epoch: this.epoch, guilds: ready.guildIds.length }, 'shard.ready');
+    for (const { resolve } of this.#comebacks) resolve('identified');
     this.#host.checkpointSoon(this);
   }
 
@@ -325,6 +368,7 @@ export class Shard implements PublishingShard, GatewayListener {
     this.#isReplaying = false;
     this.#isReady = true;
     this.#logger.info({ epoch: this.epoch, seq: this.#streams.at(-1)?.receivedSeq }, 'shard.resumed');
+    for (const { resolve } of this.#comebacks) resolve('resumed');
     this.#host.flushSoon(this);
   }
 
@@ -353,6 +397,7 @@ export class Shard implements PublishingShard, GatewayListener {
 
   onFatal(error: BatonError): void {
     this.#isReady = false;
+    for (const { reject } of this.#comebacks) reject(error);
     this.#host.onFatal(this, error);
   }
 

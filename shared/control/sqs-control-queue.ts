@@ -14,6 +14,7 @@ import {
   controlQueueUnreachable,
   decodeControlMessage,
 } from './control-queue.ts';
+import type { ControlQueueNote, ControlQueueNotes } from './control-queue-notes.ts';
 import type { Incarnation } from '../coordination/model.ts';
 import { asciiJson } from '../envelope.ts';
 import { messageOf } from '../errors.ts';
@@ -31,9 +32,22 @@ export class SqsControlPlane implements ControlPlane {
   readonly #pollingClient: SQSClient;
   readonly #fleet: string;
   readonly #logger: Logger;
+  readonly #notes: ControlQueueNotes | undefined;
+  /** Of the queues that were opened here. */
+  readonly #incarnations = new Map<string, Incarnation>();
 
-  /** `pollingClient` waits for messages, so its requests must be allowed to take 20 s and more. */
-  constructor(options: { client: SQSClient; pollingClient: SQSClient; fleet: string; logger: Logger }) {
+  /**
+   * `pollingClient` waits for messages, so its requests must be allowed to take 20 s and more. With `notes` a queue is
+   * noted before it is made, so that it can be swept should this process die.
+   */
+  constructor(options: {
+    client: SQSClient;
+    pollingClient: SQSClient;
+    fleet: string;
+    logger: Logger;
+    notes?: ControlQueueNotes;
+  }) {
+    this.#notes = options.notes;
     this.#client = options.client;
     this.#pollingClient = options.pollingClient;
     this.#fleet = options.fleet;
@@ -42,6 +56,7 @@ export class SqsControlPlane implements ControlPlane {
 
   async open(incarnation: Incarnation): Promise<string> {
     const name = controlQueueName(this.#fleet, incarnation);
+    await this.#note({ incarnation });
     const created = await this.#ask(
       name,
       this.#client.send(
@@ -53,7 +68,10 @@ export class SqsControlPlane implements ControlPlane {
       ),
     );
     if (created.QueueUrl === undefined) throw controlQueueUnreachable(name, 'SQS gave no URL');
-    return created.QueueUrl;
+    const url = created.QueueUrl;
+    await this.#note({ incarnation, url });
+    this.#incarnations.set(url, incarnation);
+    return url;
   }
 
   async receive(url: string, { waitMs, signal }: { waitMs: number; signal: AbortSignal }): Promise<ControlMessage[]> {
@@ -84,6 +102,20 @@ export class SqsControlPlane implements ControlPlane {
     } catch (error) {
       if (!isQueueGone(error)) throw controlQueueUnreachable(url, error);
     }
+    const incarnation = this.#incarnations.get(url);
+    if (incarnation === undefined) return;
+    this.#incarnations.delete(url);
+    // The sweep of a later coordinator forgets it as well.
+    await this.#notes?.forget(incarnation).catch((error: unknown) => {
+      this.#logger.warn({ queue: url, error: messageOf(error) }, 'control queue is still noted');
+    });
+  }
+
+  /** A worker without a note works as well as any; its queue is left over should it die. */
+  async #note(note: ControlQueueNote): Promise<void> {
+    await this.#notes?.note(note).catch((error: unknown) => {
+      this.#logger.warn({ queueOf: note.incarnation, reason: messageOf(error) }, 'control queue was not noted');
+    });
   }
 
   /** A message that cannot be deleted comes again, which is allowed; so a failure is no reason to hold messages back. */
