@@ -6,9 +6,9 @@ import { DynamoDBDeliveryMarks } from '../functions/events/dynamodb-delivery-mar
 import { SqsDeadLetters } from '../functions/events/sqs-dead-letters.ts';
 import { InteractionClaims } from '../functions/interactions/interaction-claims.ts';
 import { createInteractionsHandler, type ObservedInteraction } from '../functions/interactions/interactions-handler.ts';
-import { API } from '@discordjs/core';
-import { createDiscordRest } from '../shared/discord-rest.ts';
+import { createHandlerServices } from '../functions/kit/handler-services.ts';
 import type { Registry } from '../functions/kit/registry.ts';
+import { StoredShards } from '../functions/kit/shard-context.ts';
 import { createRebalanceHandler } from '../functions/rebalance/rebalance-handler.ts';
 import type { Clock } from '../shared/clock.ts';
 import type { FunctionsConfig, RebalanceConfig } from '../shared/config.ts';
@@ -49,10 +49,11 @@ export class LocalFunctions {
   /** @throws {BatonError} `QUEUE_UNREACHABLE`. */
   static async start(options: LocalFunctionsOptions): Promise<LocalFunctions> {
     const { config, queues, registry, sqs, receivingSqs, documents, clock, random, logger } = options;
+    const services = createHandlerServices({ config, documents, clock });
     const common = {
       registry,
-      api: new API(createDiscordRest(config)),
-      table: { name: config.directoryTable, documents },
+      services,
+      shards: new StoredShards(options.coordination, clock),
       clock,
     };
     const source = { sqs: receivingSqs, clock, random, logger };
@@ -76,6 +77,8 @@ export class LocalFunctions {
       queueUrl: queues.interactionsQueueUrl,
       handler: createInteractionsHandler({
         ...common,
+        api: services.api,
+        table: services.table,
         random,
         logger: logger.child({ function: 'interactions' }),
         claims: new InteractionClaims(documents, config.directoryTable, clock),

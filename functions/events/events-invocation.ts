@@ -1,5 +1,4 @@
 import { DiscordAPIError } from '@discordjs/rest';
-import type { API } from '@discordjs/core';
 import type { SQSRecord } from 'aws-lambda';
 import type { Clock, Timer } from '../../shared/clock.ts';
 import type { EnvelopeHeader } from '../../shared/envelope.ts';
@@ -7,8 +6,9 @@ import { messageOf } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/logger.ts';
 import { backoffMs, type Random } from '../../shared/random.ts';
 import type { EventDefinition } from '../kit/define-event.ts';
-import type { HandlerTable } from '../kit/handler-table.ts';
+import type { HandlerServices } from '../kit/handler-context.ts';
 import type { RegisteredEvent, Registry } from '../kit/registry.ts';
+import type { ShardReader } from '../kit/shard-context.ts';
 import { judgeEnvelope } from './consumer-guard.ts';
 import { type DeadLetterQueue, type DeadLetterReason, deadLetterOfEvent, deadLetterOfMessage } from './dead-letter.ts';
 import { type Delivery, type QueuedEvent, readDelivery } from './delivery.ts';
@@ -80,8 +80,8 @@ export interface EventsDeps {
   readonly registry: Registry;
   readonly deadLetters: DeadLetterQueue;
   readonly marks: DeliveryMarks;
-  readonly api: API;
-  readonly table: HandlerTable;
+  readonly services: HandlerServices;
+  readonly shards: ShardReader;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -161,8 +161,8 @@ export class EventsInvocation {
     const stopInMs = Math.max(0, graceOverInMs - stopGraceMs);
     this.#eventTimeoutMs = Math.min(eventTimeoutMs, remainingMs / 2);
     this.#scope = {
-      api: deps.api,
-      table: deps.table,
+      services: deps.services,
+      shards: deps.shards,
       logger: deps.logger,
       clock,
       stopSignal: this.#stop.signal,
@@ -489,12 +489,12 @@ export class EventsInvocation {
   }
 
   async #runAfterBatch(): Promise<void> {
-    const { table, logger } = this.#deps;
-    for (const { afterBatch, type } of this.#ran) {
+    const { services, logger } = this.#deps;
+    for (const { afterBatch, types } of this.#ran) {
       if (!afterBatch) continue;
       if (this.#mustStop()) return;
-      const log = logger.child({ type });
-      const ended = (async () => afterBatch({ table, log, signal: this.#stop.signal }))();
+      const log = logger.child({ type: types.join(',') });
+      const ended = (async () => afterBatch({ table: services.table, log, signal: this.#stop.signal }))();
       try {
         await Promise.race([ended, this.#graceOver]);
       } catch (error) {

@@ -1,13 +1,14 @@
-import { API } from '@discordjs/core';
 import { createDynamoDBDocumentClient, createSqsClient } from '../../shared/aws-clients.ts';
 import { withBotSecret } from '../../shared/bot-secret.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { readFunctionsConfig } from '../../shared/config.ts';
-import { createDiscordRest } from '../../shared/discord-rest.ts';
+import { DynamoDbStore } from '../../shared/coordination/dynamodb-store.ts';
 import { systemRandom } from '../../shared/random.ts';
 import { handlerFiles } from '../handlers.generated.ts';
+import { createHandlerServices } from '../kit/handler-services.ts';
 import { createLambdaLogger } from '../kit/lambda-logger.ts';
 import { createRegistry } from '../kit/registry.ts';
+import { StoredShards } from '../kit/shard-context.ts';
 import { DynamoDBDeliveryMarks } from './dynamodb-delivery-marks.ts';
 import { createEventsHandler } from './events-handler.ts';
 import { SqsDeadLetters } from './sqs-dead-letters.ts';
@@ -20,8 +21,8 @@ export const handler = createEventsHandler({
   registry: createRegistry(handlerFiles),
   deadLetters: new SqsDeadLetters(createSqsClient('general'), config.eventsDlq),
   marks: new DynamoDBDeliveryMarks(documents, config.directoryTable, systemClock),
-  api: new API(createDiscordRest(config)),
-  table: { name: config.directoryTable, documents },
+  services: createHandlerServices({ config, documents, clock: systemClock }),
+  shards: new StoredShards(new DynamoDbStore(documents, config.table, systemClock), systemClock),
   clock: systemClock,
   random: systemRandom,
   logger: createLambdaLogger('baton-events', config.logLevel),

@@ -1,15 +1,15 @@
-import type { API } from '@discordjs/core';
 import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/logger.ts';
 import type { EventContext } from '../kit/event-context.ts';
-import type { HandlerTable } from '../kit/handler-table.ts';
-import { type ShardContext, shardContext } from '../kit/shard-context.ts';
+import type { EventType } from '../kit/event-types.ts';
+import type { HandlerServices } from '../kit/handler-context.ts';
+import { type ShardContext, shardContext, type ShardReader } from '../kit/shard-context.ts';
 import type { Delivery, QueuedEvent } from './delivery.ts';
 
 /** What all events of an invocation share. */
 export interface InvocationScope {
-  readonly api: API;
-  readonly table: HandlerTable;
+  readonly services: HandlerServices;
+  readonly shards: ShardReader;
   readonly logger: Logger;
   readonly clock: Clock;
   /** Aborts when the invocation is about to run out of time. */
@@ -20,7 +20,7 @@ export interface InvocationScope {
 
 /** One try of one handler: the context it sees. Logger and signal are made when asked for, as most events need neither. */
 export class RunningEvent implements EventContext {
-  readonly type: string;
+  readonly type: EventType;
   readonly guildId: string | undefined;
   readonly seq: number;
   readonly session: string;
@@ -32,7 +32,7 @@ export class RunningEvent implements EventContext {
   #signal: AbortSignal | undefined;
 
   constructor(delivery: Delivery, event: QueuedEvent, attempt: number, scope: InvocationScope) {
-    this.type = event.type;
+    this.type = event.type as EventType;
     this.guildId = event.guildId;
     this.seq = event.seq;
     this.session = delivery.header.session;
@@ -42,15 +42,23 @@ export class RunningEvent implements EventContext {
   }
 
   get shard(): ShardContext {
-    return shardContext(this.#delivery.header.shard, this.#delivery.header.epoch);
+    return shardContext(this.#delivery.header.shard, this.#delivery.header.epoch, this.#scope.shards);
   }
 
-  get api(): API {
-    return this.#scope.api;
+  get api(): HandlerServices['api'] {
+    return this.#scope.services.api;
   }
 
-  get table(): HandlerTable {
-    return this.#scope.table;
+  get table(): HandlerServices['table'] {
+    return this.#scope.services.table;
+  }
+
+  get directory(): HandlerServices['directory'] {
+    return this.#scope.services.directory;
+  }
+
+  get fleet(): HandlerServices['fleet'] {
+    return this.#scope.services.fleet;
   }
 
   get log(): Logger {

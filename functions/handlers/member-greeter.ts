@@ -32,7 +32,7 @@ export const greeting = defineCommand({
   async run(ctx) {
     const { guildId } = ctx;
     if (guildId === undefined) return ctx.reply({ content: 'Only servers have members to greet.', ephemeral: true });
-    const channelId = ctx.options.channel;
+    const channelId = ctx.options.channel.id;
     await ctx.table.documents.send(
       new PutCommand({ TableName: ctx.table.name, Item: { ...keyOf(guildId), channelId } }),
     );

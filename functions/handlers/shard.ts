@@ -4,5 +4,5 @@ export const shard = defineCommand({
   name: 'shard',
   description: 'Says which shard this server is on',
   run: ({ shard, guildId, reply }) =>
-    reply(`${guildId === undefined ? 'This chat' : 'This server'} is on shard ${shard.id} of ${shard.total}.`),
+    reply(`${guildId === undefined ? 'This chat' : 'This server'} is on shard ${shard.id ?? 0} of ${shard.total}.`),
 });

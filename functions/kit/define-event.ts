@@ -27,20 +27,21 @@ export interface BatchContext {
 
 export interface EventDefinition<T extends EventType = EventType> extends EventOptions {
   readonly kind: 'event';
-  readonly type: T;
+  readonly types: readonly T[];
   // A method, so that definitions of different types fit into one list.
-  run(data: EventData<T>, ctx: EventContext): Promise<void> | void;
+  run(data: EventData<T>, ctx: EventContext<T>): Promise<void> | void;
 }
 
 /**
- * A handler of one type of gateway event. Events of a guild come one after the other, in Discord's order; guilds run
- * side by side. An event whose handler throws is tried again a few times, then it goes to the dead-letter queue.
- * Delivery is at least once: a handler that must not act twice keeps its own record, or `BATON_CONSUMER_GUARD` is on.
+ * A handler of one type of gateway event, or of several. Events of a guild come one after the other, in Discord's
+ * order; guilds run side by side. An event whose handler throws is tried again a few times, then it goes to the
+ * dead-letter queue. Delivery is at least once: a handler that must not act twice keeps its own record, or
+ * `BATON_CONSUMER_GUARD` is on.
  */
 export function defineEvent<const T extends EventType>(
-  type: T,
-  run: (data: EventData<T>, ctx: EventContext) => Promise<void> | void,
+  types: T | readonly T[],
+  run: (data: EventData<T>, ctx: EventContext<T>) => Promise<void> | void,
   options: EventOptions = {},
 ): EventDefinition<T> {
-  return { kind: 'event', type, run, ...options };
+  return { kind: 'event', types: typeof types === 'string' ? [types] : types, run, ...options };
 }

@@ -16,7 +16,7 @@ export function deriveManifest(registry: Registry): HandlerManifest {
   const intents = new Set<IntentName>(['GUILDS']);
   for (const handlers of registry.events.values()) {
     for (const { definition } of handlers) {
-      for (const intent of definition.intents ?? defaultIntents(definition.type)) intents.add(intent);
+      for (const intent of definition.intents ?? definition.types.flatMap(defaultIntents)) intents.add(intent);
     }
   }
   return {

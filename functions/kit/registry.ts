@@ -1,8 +1,20 @@
-import { GatewayDispatchEvents } from 'discord-api-types/v10';
 import { BatonError } from '../../shared/errors.ts';
-import type { CommandDefinition } from './define-command.ts';
+import type { CommandContext } from './command-context.ts';
+import type { CommandOptions } from './command-options.ts';
+import { commandProblems, menuCommandProblems, setOfCommandsProblems } from './command-rules.ts';
+import { type CustomIdPattern, patternsOverlap, readCustomIdPattern } from './custom-id-pattern.ts';
+import type {
+  CommandDefinition,
+  MessageCommandDefinition,
+  SubcommandDefinition,
+  UserCommandDefinition,
+} from './define-command.ts';
+import type { ComponentDefinition } from './define-component.ts';
 import type { EventDefinition } from './define-event.ts';
-import { intentsOfEvent } from './event-intents.ts';
+import type { MessageDefinition } from './define-message.ts';
+import type { ModalDefinition } from './define-modal.ts';
+import { componentProblems, eventProblems, messageProblems, modalProblems } from './handler-rules.ts';
+import type { InteractionSettings } from './interaction-settings.ts';
 
 /** A module of the handlers folder: its path for people, and what it exports. */
 export interface HandlerFile {
@@ -10,113 +22,243 @@ export interface HandlerFile {
   readonly exports: Readonly<Record<string, unknown>>;
 }
 
+type Definition =
+  | CommandDefinition
+  | UserCommandDefinition
+  | MessageCommandDefinition
+  | ComponentDefinition
+  | ModalDefinition
+  | EventDefinition
+  | MessageDefinition;
+
 /** `name` is `<file>#<export>`, unique in the bot: for logs and dead letters. */
-export interface RegisteredEvent {
+export interface Registered<D> {
   readonly name: string;
   readonly file: string;
-  readonly definition: EventDefinition;
+  readonly definition: D;
 }
 
+export type RegisteredEvent = Registered<EventDefinition>;
+export type RegisteredMessage = Registered<MessageDefinition>;
+
+/** A slash command, or one of the subcommands of one: what runs. */
 export interface RegisteredCommand {
   readonly name: string;
   readonly file: string;
-  readonly definition: CommandDefinition;
+  readonly options: CommandOptions;
+  readonly settings: InteractionSettings;
+  run(ctx: CommandContext): Promise<void> | void;
+}
+
+/** A component or form, with its custom-id pattern read. */
+export interface RegisteredByCustomId<D> extends Registered<D> {
+  readonly pattern: CustomIdPattern;
 }
 
 /** Everything the bot author has defined. */
 export interface Registry {
   /** Handlers by dispatch type, in the order of their files and exports. */
   readonly events: ReadonlyMap<string, readonly RegisteredEvent[]>;
-  /** By the command's name. */
+  /** By name, with subcommands spelled out: `ping`, `ticket close`, `ticket labels add`. */
   readonly commands: ReadonlyMap<string, RegisteredCommand>;
+  readonly userCommands: ReadonlyMap<string, Registered<UserCommandDefinition>>;
+  readonly messageCommands: ReadonlyMap<string, Registered<MessageCommandDefinition>>;
+  readonly components: readonly RegisteredByCustomId<ComponentDefinition>[];
+  readonly modals: readonly RegisteredByCustomId<ModalDefinition>[];
+  /** By the message's name. */
+  readonly messages: ReadonlyMap<string, RegisteredMessage>;
+  /** Commands of every kind as they were defined, in the order of files and exports: what is registered with Discord. */
+  readonly commandDefinitions: readonly (CommandDefinition | UserCommandDefinition | MessageCommandDefinition)[];
 }
-
-const eventTypes: ReadonlySet<string> = new Set(Object.values(GatewayDispatchEvents));
-
-/** Discord's rule for names of slash commands and options: letters of any script, in lower case where there is one. */
-const slashName = /^[-_'\p{L}\p{N}\p{sc=Deva}\p{sc=Thai}]{1,32}$/u;
 
 /**
  * Collects the definitions that the files export.
  * @throws {BatonError} `HANDLERS_INVALID`, naming file, field and rule of everything that is wrong.
  */
 export function createRegistry(files: readonly HandlerFile[]): Registry {
-  const problems: string[] = [];
-  const events = new Map<string, RegisteredEvent[]>();
-  const commands = new Map<string, RegisteredCommand>();
-  const seen = new Map<unknown, string>();
-
+  const collector = new Collector();
   for (const { file, exports } of files) {
-    const found = Object.entries(exports).filter((entry): entry is [string, EventDefinition | CommandDefinition] =>
+    const found = Object.entries(exports).filter((entry): entry is [string, Definition | SubcommandDefinition] =>
       isDefinition(entry[1]),
     );
     if (found.length === 0) {
-      problems.push(`${file}: exports no definition; export what defineEvent or defineCommand returns`);
+      collector.problems.push(
+        `${file}: exports no definition; export what defineCommand, defineEvent or another define… function returns`,
+      );
     }
     for (const [exportName, definition] of found) {
-      const name = `${file}#${exportName}`;
-      const earlier = seen.get(definition);
-      if (earlier !== undefined) {
-        problems.push(`${name}: is the same definition as ${earlier}; export it once`);
-        continue;
-      }
-      seen.set(definition, name);
-      if (definition.kind === 'event') {
-        problems.push(...eventProblems(definition).map((problem) => `${name}: ${problem}`));
-        const registered = events.get(definition.type) ?? [];
-        registered.push({ name, file, definition });
-        events.set(definition.type, registered);
-      } else {
-        problems.push(...commandProblems(definition).map((problem) => `${name}: ${problem}`));
-        const taken = commands.get(definition.name);
-        if (taken) problems.push(`${name}: name: "${definition.name}" is taken by ${taken.name}; names are unique`);
-        else commands.set(definition.name, { name, file, definition });
-      }
+      // It counts where a command names it.
+      if (definition.kind !== 'subcommand') collector.add(file, exportName, definition);
     }
   }
-  if (problems.length > 0) throw new BatonError('HANDLERS_INVALID', problems.join('; '));
-  return { events, commands };
+  return collector.finish();
 }
 
-function isDefinition(value: unknown): value is EventDefinition | CommandDefinition {
+const kinds: ReadonlySet<unknown> = new Set([
+  'command',
+  'user-command',
+  'message-command',
+  'subcommand',
+  'component',
+  'modal',
+  'event',
+  'message',
+] satisfies (Definition | SubcommandDefinition)['kind'][]);
+
+function isDefinition(value: unknown): value is Definition | SubcommandDefinition {
   if (typeof value !== 'object' || value === null) return false;
-  const { kind, run } = value as Partial<EventDefinition | CommandDefinition>;
-  return (kind === 'event' || kind === 'command') && typeof run === 'function';
+  const { kind, run, subcommands } = value as { kind?: unknown; run?: unknown; subcommands?: unknown };
+  return kinds.has(kind) && (typeof run === 'function' || (kind === 'command' && subcommands !== undefined));
 }
 
-function eventProblems({ type, intents }: EventDefinition): string[] {
-  if (!eventTypes.has(type) || (type as string) === 'INTERACTION_CREATE') {
-    return [`type: "${type}" is no dispatch type that handlers can ask for`];
-  }
-  const carriers = intentsOfEvent[type];
-  if (intents && carriers.length > 0 && !intents.some((intent) => carriers.includes(intent))) {
-    return [`intents: none of them carries ${type}; it needs ${carriers.join(' or ')}`];
-  }
-  return [];
-}
+class Collector {
+  readonly problems: string[] = [];
+  readonly #seen = new Map<unknown, string>();
+  readonly #events = new Map<string, RegisteredEvent[]>();
+  /** By kind and name: for names that are taken. */
+  readonly #names = new Map<string, string>();
+  readonly #commands = new Map<string, RegisteredCommand>();
+  readonly #userCommands = new Map<string, Registered<UserCommandDefinition>>();
+  readonly #messageCommands = new Map<string, Registered<MessageCommandDefinition>>();
+  readonly #components: RegisteredByCustomId<ComponentDefinition>[] = [];
+  readonly #modals: RegisteredByCustomId<ModalDefinition>[] = [];
+  readonly #messages = new Map<string, RegisteredMessage>();
+  readonly #commandDefinitions: Registry['commandDefinitions'][number][] = [];
 
-function commandProblems({ name, description, options }: CommandDefinition): string[] {
-  const problems: string[] = [];
-  const checkName = (field: string, value: string) => {
-    if (!slashName.test(value) || value !== value.toLowerCase()) {
-      problems.push(`${field}: "${value}" must be 1 to 32 lower-case letters, digits, - or _`);
+  add(file: string, exportName: string, definition: Definition): void {
+    const name = `${file}#${exportName}`;
+    const earlier = this.#seen.get(definition);
+    if (earlier !== undefined) {
+      this.problems.push(`${name}: is the same definition as ${earlier}; export it once`);
+      return;
     }
-  };
-  const checkDescription = (field: string, value: string) => {
-    if (!/^.{1,100}$/su.test(value)) problems.push(`${field}: must have 1 to 100 characters`);
-  };
-  checkName('name', name);
-  checkDescription('description', description);
-  const declared = Object.entries(options);
-  if (declared.length > 25) problems.push(`options: there are ${declared.length}, Discord takes 25`);
-  let optional: string | undefined;
-  for (const [optionName, option] of declared) {
-    checkName(`options.${optionName}`, optionName);
-    checkDescription(`options.${optionName}.description`, option.description);
-    if (!option.required) optional ??= optionName;
-    else if (optional !== undefined) {
-      problems.push(`options.${optionName}: is required and comes after "${optional}"; required options come first`);
+    this.#seen.set(definition, name);
+    const complain = (problems: readonly string[]) =>
+      this.problems.push(...problems.map((problem) => `${name}: ${problem}`));
+
+    switch (definition.kind) {
+      case 'event':
+        complain(eventProblems(definition));
+        for (const type of new Set(definition.types)) {
+          const registered = this.#events.get(type) ?? [];
+          registered.push({ name, file, definition });
+          this.#events.set(type, registered);
+        }
+        break;
+      case 'message':
+        complain(messageProblems(definition));
+        if (this.#isFree(name, 'message', definition.name))
+          this.#messages.set(definition.name, { name, file, definition });
+        break;
+      case 'command':
+        complain(commandProblems(definition));
+        this.#commandDefinitions.push(definition);
+        if (this.#isFree(name, 'command', definition.name)) this.#addCommand(name, file, definition);
+        break;
+      case 'user-command':
+        complain(menuCommandProblems(definition));
+        this.#commandDefinitions.push(definition);
+        if (this.#isFree(name, 'user-command', definition.name)) {
+          this.#userCommands.set(definition.name, { name, file, definition });
+        }
+        break;
+      case 'message-command':
+        complain(menuCommandProblems(definition));
+        this.#commandDefinitions.push(definition);
+        if (this.#isFree(name, 'message-command', definition.name)) {
+          this.#messageCommands.set(definition.name, { name, file, definition });
+        }
+        break;
+      case 'component':
+        complain(componentProblems(definition));
+        this.#addByCustomId(this.#components, { name, file, definition });
+        break;
+      case 'modal':
+        complain(modalProblems(definition));
+        this.#addByCustomId(this.#modals, { name, file, definition });
+        break;
     }
   }
-  return problems;
+
+  finish(): Registry {
+    this.problems.push(...setOfCommandsProblems(this.#commandDefinitions));
+    if (this.problems.length > 0) throw new BatonError('HANDLERS_INVALID', this.problems.join('; '));
+    return {
+      events: this.#events,
+      commands: this.#commands,
+      userCommands: this.#userCommands,
+      messageCommands: this.#messageCommands,
+      components: this.#components,
+      modals: this.#modals,
+      messages: this.#messages,
+      commandDefinitions: this.#commandDefinitions,
+    };
+  }
+
+  #isFree(registeredName: string, kind: Definition['kind'], name: string): boolean {
+    const key = `${kind} ${name}`;
+    const taken = this.#names.get(key);
+    if (taken === undefined) this.#names.set(key, registeredName);
+    else this.problems.push(`${registeredName}: name: "${name}" is taken by ${taken}; names are unique`);
+    return taken === undefined;
+  }
+
+  #addCommand(name: string, file: string, definition: CommandDefinition): void {
+    if (definition.subcommands === undefined) {
+      const { options } = definition;
+      this.#commands.set(definition.name, {
+        name,
+        file,
+        options,
+        settings: definition,
+        run: (ctx) => definition.run(ctx),
+      });
+      return;
+    }
+    const { autoDefer, runsWhenExpired } = definition;
+    const inherited: InteractionSettings = {
+      ...(autoDefer !== undefined && { autoDefer }),
+      ...(runsWhenExpired !== undefined && { runsWhenExpired }),
+    };
+    const addAll = (path: string, subcommands: object) => {
+      for (const [inner, each] of Object.entries(subcommands) as [
+        string,
+        SubcommandDefinition | { subcommands: object },
+      ][]) {
+        if ('subcommands' in each) addAll(`${path} ${inner}`, each.subcommands);
+        else {
+          const settings = { ...inherited, ...each };
+          this.#commands.set(`${path} ${inner}`, {
+            name,
+            file,
+            options: each.options,
+            settings,
+            run: (ctx) => each.run(ctx),
+          });
+        }
+      }
+    };
+    addAll(definition.name, definition.subcommands);
+  }
+
+  #addByCustomId<D extends { readonly pattern: string }>(
+    registered: RegisteredByCustomId<D>[],
+    { name, file, definition }: Registered<D>,
+  ): void {
+    let pattern: CustomIdPattern;
+    try {
+      pattern = readCustomIdPattern(definition.pattern);
+    } catch (error) {
+      if (!(error instanceof BatonError)) throw error;
+      this.problems.push(`${name}: customId: ${error.message}`);
+      return;
+    }
+    for (const other of registered) {
+      if (!patternsOverlap(pattern, other.pattern)) continue;
+      this.problems.push(
+        `${name}: customId: "${definition.pattern}" can be the same id as "${other.definition.pattern}" of ${other.name}; patterns must not overlap`,
+      );
+    }
+    registered.push({ name, file, definition, pattern });
+  }
 }

@@ -1,14 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import { API } from '@discordjs/core';
-import { REST } from '@discordjs/rest';
 import type { SQSEvent, SQSRecord } from 'aws-lambda';
 import type { DeadLetterMessage, DeadLetterQueue } from '../../../functions/events/dead-letter.ts';
 import { createEventsHandler } from '../../../functions/events/events-handler.ts';
 import type { BatchSummary, EventsDeps, ObservedEvent } from '../../../functions/events/events-invocation.ts';
 import type { EventDefinition } from '../../../functions/kit/define-event.ts';
-import type { HandlerTable } from '../../../functions/kit/handler-table.ts';
+import { createHandlerServices } from '../../../functions/kit/handler-services.ts';
 import { createRegistry } from '../../../functions/kit/registry.ts';
+import { StoredShards } from '../../../functions/kit/shard-context.ts';
 import { createDynamoDBDocumentClient } from '../../../shared/aws-clients.ts';
+import { systemClock } from '../../../shared/clock.ts';
+import { readFunctionsConfig } from '../../../shared/config.ts';
+import { MemoryStore } from '../../../shared/coordination/memory-store.ts';
 import { encodeFrames, encodeHeader, type EnvelopeHeader } from '../../../shared/envelope.ts';
 import { silentLogger } from '../../../shared/logger.ts';
 import { seededRandom } from '../../../shared/random.ts';
@@ -132,15 +134,17 @@ export class MemoryDeadLetters implements DeadLetterQueue {
 }
 
 /** Handlers of these tests talk to nobody: a request of theirs would fail at once. */
-export const unreachableApi = new API(new REST({ api: 'http://127.0.0.1:1/api' }).setToken('test'));
-export const unreachableTable: HandlerTable = {
-  name: 'baton-directory',
-  documents: createDynamoDBDocumentClient('general', {
-    endpoint: 'http://127.0.0.1:1',
-    region: 'us-east-1',
-    credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
-  }),
+const nowhere = {
+  endpoint: 'http://127.0.0.1:1',
+  region: 'us-east-1',
+  credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
 };
+const unreachableServices = createHandlerServices({
+  config: readFunctionsConfig({ DISCORD_TOKEN: 'test', DISCORD_API_URL: 'http://127.0.0.1:1/api/v10' }),
+  documents: createDynamoDBDocumentClient('general', nowhere),
+  clock: systemClock,
+});
+const unreachableShards = new StoredShards(new MemoryStore(systemClock), systemClock);
 
 /** An events handler whose surroundings are in memory and whose time the test moves. */
 export class EventsBench {
@@ -164,8 +168,8 @@ export class EventsBench {
       registry: createRegistry(this.#definitions.length > 0 ? [{ file: 'handlers/test.ts', exports }] : []),
       deadLetters: this.deadLetters,
       marks: this.marks,
-      api: unreachableApi,
-      table: unreachableTable,
+      services: unreachableServices,
+      shards: unreachableShards,
       clock: this.clock,
       random: seededRandom(1),
       logger: silentLogger,

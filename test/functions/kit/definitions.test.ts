@@ -1,6 +1,7 @@
 import type { GatewayGuildCreateDispatchData, GatewayMessageCreateDispatchData } from 'discord-api-types/v10';
 import { expectTypeOf, test } from 'vitest';
 import { defineCommand } from '../../../functions/kit/define-command.ts';
+import type { ResolvedChannel } from '../../../functions/kit/resolved-values.ts';
 import { defineEvent } from '../../../functions/kit/define-event.ts';
 
 test('handlers get the payload of their type', () => {
@@ -25,7 +26,7 @@ test('commands get their options as declared', () => {
     run({ options }) {
       expectTypeOf(options.sides).toEqualTypeOf<number>();
       expectTypeOf(options.mood).toEqualTypeOf<'calm' | 'wild' | undefined>();
-      expectTypeOf(options.channel).toEqualTypeOf<string | undefined>();
+      expectTypeOf(options.channel).toEqualTypeOf<ResolvedChannel | undefined>();
       expectTypeOf(options.secret).toEqualTypeOf<boolean>();
     },
   });

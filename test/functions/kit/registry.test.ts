@@ -56,10 +56,10 @@ describe('refuses, with file and rule,', () => {
       },
       message: 'options: there are 26',
     },
-    { what: 'an unknown type', exports: { e: { ...onMessage, type: 'MESSAGE' } }, message: 'type: "MESSAGE"' },
+    { what: 'an unknown type', exports: { e: { ...onMessage, types: ['MESSAGE'] } }, message: 'type: "MESSAGE"' },
     {
       what: 'interactions as events',
-      exports: { e: { ...onMessage, type: 'INTERACTION_CREATE' } },
+      exports: { e: { ...onMessage, types: ['INTERACTION_CREATE'] } },
       message: 'type: "INTERACTION_CREATE"',
     },
     {
