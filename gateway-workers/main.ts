@@ -3,6 +3,7 @@ import { pino } from 'pino';
 import { createDynamoDBDocumentClient, createSqsClient } from '../shared/aws-clients.ts';
 import { systemClock } from '../shared/clock.ts';
 import { readWorkerConfig, type WorkerConfig } from '../shared/config.ts';
+import { directoryEventTypes, directoryIntents } from '../shared/directory/directory-options.ts';
 import { DynamoDbStore } from '../shared/coordination/dynamodb-store.ts';
 import { createDiscordRest } from '../shared/discord-rest.ts';
 import { BatonError, messageOf } from '../shared/errors.ts';
@@ -12,9 +13,13 @@ import { resolveQueueUrl } from '../shared/provision.ts';
 import { systemRandom } from '../shared/random.ts';
 import { DynamoDbControlQueueNotes } from '../shared/control/dynamodb-control-queue-notes.ts';
 import { DynamoDbReplies } from '../shared/control/dynamodb-replies.ts';
+import type { AnyQuery } from '../shared/control/define-query.ts';
+import type { RequestRunner } from '../shared/control/request-runner.ts';
 import { SqsControlPlane } from '../shared/control/sqs-control-queue.ts';
 import { DynamoDbTimeline } from '../shared/stats/dynamodb-timeline.ts';
 import { TimelineRecorder } from '../shared/stats/timeline.ts';
+import { registeredQueries } from '../shared/queries/registered-queries.ts';
+import { SandboxRunner } from './eval/sandbox-runner.ts';
 import { agreeOnFleet } from './fleet-setup.ts';
 import { askGatewayBot } from './gateway-bot.ts';
 import { HealthServer } from './health-server.ts';
@@ -29,13 +34,17 @@ const rejoinAfterMs = 1000;
 /**
  * Runs one gateway worker until SIGTERM or SIGINT (hands everything over; a second one leaves at once) and returns the
  * exit code: 0 drained, 1 failed, 2 wrong configuration. Logs JSON lines on stdout, one line for people on stderr.
+ * `queries` are what it answers by name.
  */
-export async function runWorker(env: NodeJS.ProcessEnv): Promise<number> {
+export async function runWorker(
+  env: NodeJS.ProcessEnv,
+  queries: readonly AnyQuery[] = registeredQueries,
+): Promise<number> {
   const stop = new AbortController();
   const drain = new AbortController();
   try {
     const config = readWorkerConfig(env);
-    await runLives(config, env, drain, stop);
+    await runLives(config, env, queries, drain, stop);
     return 0;
   } catch (error) {
     // Asked to stop before it had begun: there is nothing to hand over.
@@ -48,6 +57,7 @@ export async function runWorker(env: NodeJS.ProcessEnv): Promise<number> {
 async function runLives(
   config: WorkerConfig,
   env: NodeJS.ProcessEnv,
+  queries: readonly AnyQuery[],
   drain: AbortController,
   stop: AbortController,
 ): Promise<void> {
@@ -69,7 +79,8 @@ async function runLives(
   process.on('SIGINT', onSignal);
   try {
     const options = workerOptions(config, workerId, env);
-    const ports = await connectPorts(config, logger, () => drain.abort());
+    await using runner = new SandboxRunner({ evalMode: config.evalMode, queries, clock: systemClock, logger });
+    const ports = await connectPorts(config, logger, runner, () => drain.abort());
     const fleet = await agreeOnFleet(
       {
         askGatewayBot: ports.askGatewayBot,
@@ -99,7 +110,9 @@ async function runLives(
 
 function workerOptions(config: WorkerConfig, workerId: string, env: NodeJS.ProcessEnv): WorkerOptions {
   const { token, sharding, compress, lingerMs, heartbeatMs, missedHeartbeats, maxShards, stopTimeoutMs } = config;
-  const wanted = config.eventTypes ?? new Set(manifest.eventTypes);
+  const intents = config.intents ?? manifest.intents | directoryIntents(config.directoryEntities);
+  const wanted =
+    config.eventTypes ?? new Set([...manifest.eventTypes, ...directoryEventTypes(config.directoryEntities, intents)]);
   return {
     workerId,
     release: env['BATON_RELEASE'] ?? '',
@@ -111,7 +124,7 @@ function workerOptions(config: WorkerConfig, workerId: string, env: NodeJS.Proce
     lingerMs,
     stopTimeoutMs,
     token,
-    intents: config.intents ?? manifest.intents,
+    intents,
     compress,
     encoding: config.envelopeEncoding,
     isWanted: wanted === '*' ? () => true : (type) => wanted.has(type),
@@ -121,6 +134,7 @@ function workerOptions(config: WorkerConfig, workerId: string, env: NodeJS.Proce
 async function connectPorts(
   config: WorkerConfig,
   logger: Logger,
+  runner: RequestRunner,
   drain: () => void,
 ): Promise<Required<Omit<WorkerPorts, 'dial'>>> {
   const coordination = createDynamoDBDocumentClient('coordination');
@@ -142,7 +156,7 @@ async function connectPorts(
       notes: queueNotes,
       logger,
     }),
-    requests: { replies: new DynamoDbReplies(documents, config.table, systemClock), queueNotes, drain },
+    requests: { replies: new DynamoDbReplies(documents, config.table, systemClock), runner, queueNotes, drain },
     events: sender,
     interactions: sender,
     parking: new DynamoDbParkingLot(documents, config.directoryTable, systemClock),
