@@ -19,6 +19,7 @@ import { InteractionsFunction } from './interactions-function.ts';
 import { LogMetrics } from './log-metrics.ts';
 import { RebalanceFunction } from './rebalance-function.ts';
 import { SavedQueries } from './saved-queries.ts';
+import { StatsFunction } from './stats-function.ts';
 import { type WorkerCapacity, WorkerService } from './worker-service.ts';
 
 export interface BatonFleetProps {
@@ -64,6 +65,7 @@ export class BatonFleet extends Construct {
   readonly eventsFunction: EventsFunction;
   readonly interactionsFunction: InteractionsFunction;
   readonly rebalanceFunction: RebalanceFunction;
+  readonly statsFunction: StatsFunction;
   readonly alarms: FleetAlarms;
   readonly dashboard: FleetDashboard;
 
@@ -148,6 +150,16 @@ export class BatonFleet extends Construct {
       ...functions,
     });
 
+    this.statsFunction = new StatsFunction(this, 'StatsFunction', {
+      functionName: `${fleet}-stats`,
+      fleet,
+      coordination: this.coordination,
+      events: this.events,
+      interactions: this.interactions,
+      environment: { ...livenessOf(props.workerEnvironment), BATON_FLEET: fleet, BATON_LOG_LEVEL: logLevel },
+      ...functions,
+    });
+
     const eventsLogs = this.eventsFunction.logGroup;
     const interactionsLogs = this.interactionsFunction.logGroup;
     const logMetrics = new LogMetrics(this, 'LogMetrics', {
@@ -179,13 +191,23 @@ export class BatonFleet extends Construct {
     new SavedQueries(this, 'Queries', {
       fleet,
       workerLogs: this.workers.logGroup,
-      functionLogs: [eventsLogs, interactionsLogs, this.rebalanceFunction.logGroup],
+      functionLogs: [eventsLogs, interactionsLogs, this.rebalanceFunction.logGroup, this.statsFunction.logGroup],
     });
   }
 
   #parts(): FleetParts {
-    const { coordination, directory, events, interactions, workers, eventsFunction, interactionsFunction } = this;
-    return { coordination, directory, events, interactions, workers, eventsFunction, interactionsFunction };
+    const { coordination, directory, events, interactions, workers } = this;
+    const { eventsFunction, interactionsFunction, statsFunction } = this;
+    return {
+      coordination,
+      directory,
+      events,
+      interactions,
+      workers,
+      eventsFunction,
+      interactionsFunction,
+      statsFunction,
+    };
   }
 
   #mailingTopic(address: string): ITopic {

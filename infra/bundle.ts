@@ -11,6 +11,7 @@ export const programs = {
   events: 'functions/events/handler.ts',
   interactions: 'functions/interactions/handler.ts',
   rebalance: 'functions/rebalance/handler.ts',
+  stats: 'functions/stats/handler.ts',
 } as const;
 
 export type ProgramName = keyof typeof programs;

@@ -93,7 +93,32 @@ export class FleetAlarms extends Construct {
   }
 
   #watchShards(): void {
-    const { totalShards = defaultShardCount } = this.#props;
+    const { totalShards = defaultShardCount, statsFunction, minWorkers } = this.#props;
+    if (minWorkers > 0) {
+      this.#add(
+        'shards-not-ready',
+        'Shards have been away for minutes',
+        statsFunction.metric('ShardsNotReady', Stats.MINIMUM),
+        { threshold: 1, evaluationPeriods: 5 },
+      );
+      this.#add(
+        'stats-missing',
+        'Nobody measures the fleet: the alarms about shards are blind',
+        statsFunction.metric('ShardsNotReady', Stats.SAMPLE_COUNT),
+        {
+          threshold: 1,
+          comparisonOperator: ComparisonOperator.LESS_THAN_THRESHOLD,
+          evaluationPeriods: 5,
+          treatMissingData: TreatMissingData.BREACHING,
+        },
+      );
+    }
+    this.#add(
+      'shards-silent',
+      'Shards look ready and get no events while their peers do',
+      statsFunction.metric('ShardsSilent', Stats.MINIMUM),
+      { threshold: 1, evaluationPeriods: 3 },
+    );
     this.#add(
       'shard-stopped',
       'Discord refuses a shard for good, or it stopped by a fault',

@@ -64,8 +64,18 @@ export class FleetDashboard extends Construct {
   }
 
   #shards(): IWidget[] {
-    const { workers } = this.#props;
+    const { workers, statsFunction } = this.#props;
     return [
+      this.#graph(
+        'Shards that are not up',
+        half,
+        [
+          statsFunction.metric('ShardsNotReady', Stats.MAXIMUM, 'not ready'),
+          statsFunction.metric('ShardsSilent', Stats.MAXIMUM, 'silent'),
+        ],
+        4,
+      ),
+      this.#graph('Guilds', half, [statsFunction.metric('Guilds', Stats.MAXIMUM, 'guilds')], 4),
       new LogQueryWidget({
         title: 'Last word of each shard',
         logGroupNames: [workers.logGroup.logGroupName],
@@ -84,10 +94,22 @@ export class FleetDashboard extends Construct {
   }
 
   #events(): IWidget[] {
-    const { events, interactions, eventsFunction, interactionsFunction } = this.#props;
+    const { events, interactions, eventsFunction, interactionsFunction, statsFunction } = this.#props;
     const age = { statistic: Stats.MAXIMUM, period: minute };
     const sum = { statistic: Stats.SUM, period: minute };
     return [
+      this.#graph('From Discord, a second', third, [
+        statsFunction.metric('GatewayEvents', Stats.AVERAGE, 'events'),
+        statsFunction.metric('Commands', Stats.AVERAGE, 'commands'),
+      ]),
+      this.#graph('Milliseconds to Discord and to SQS', third, [
+        statsFunction.metric('GatewayLatency', Stats.AVERAGE, 'heartbeat of the median shard'),
+        statsFunction.metric('GatewayLatencyHighest', Stats.MAXIMUM, 'heartbeat of the slowest'),
+        statsFunction.metric('FlushLatency', Stats.MAXIMUM, 'longest flush'),
+      ]),
+      this.#graph('Milliseconds the oldest waits in a worker', third, [
+        statsFunction.metric('WorkerQueueAge', Stats.MAXIMUM, 'in a worker'),
+      ]),
       this.#graph('Envelopes and interactions a minute', third, [
         events.queue.metricNumberOfMessagesSent({ ...sum, label: 'envelopes sent' }),
         events.queue.metricNumberOfMessagesDeleted({ ...sum, label: 'envelopes handled' }),
@@ -139,8 +161,11 @@ export class FleetDashboard extends Construct {
   #identifies(): IWidget[] {
     return [
       new SingleValueWidget({
-        title: 'IDENTIFYs in the last day',
-        metrics: [this.#props.logMetrics.count('Identifies', Duration.days(1))],
+        title: 'IDENTIFYs in the last day, and left',
+        metrics: [
+          this.#props.logMetrics.count('Identifies', Duration.days(1)),
+          this.#props.statsFunction.metric('IdentifiesRemaining', Stats.MINIMUM, 'left'),
+        ],
         width: third,
         height: 4,
       }),

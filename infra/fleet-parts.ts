@@ -2,6 +2,7 @@ import type { EventsFunction } from './events-function.ts';
 import type { FleetQueue } from './fleet-queue.ts';
 import type { FleetTable } from './fleet-table.ts';
 import type { InteractionsFunction } from './interactions-function.ts';
+import type { StatsFunction } from './stats-function.ts';
 import type { WorkerService } from './worker-service.ts';
 
 /** The parts of a fleet that are watched. */
@@ -13,4 +14,5 @@ export interface FleetParts {
   readonly workers: WorkerService;
   readonly eventsFunction: EventsFunction;
   readonly interactionsFunction: InteractionsFunction;
+  readonly statsFunction: StatsFunction;
 }

@@ -1,5 +1,11 @@
 import { GatewayIntentBits } from 'discord-api-types/v10';
-import { z } from 'zod';
+import * as z from 'zod';
+import {
+  type DirectoryEntities,
+  defaultDirectoryEntities,
+  directoryEntitiesAllowed,
+  parseDirectoryEntities,
+} from './directory/directory-options.ts';
 import { bestEnvelopeEncoding, envelopeEncodings } from './envelope.ts';
 import { BatonError } from './errors.ts';
 
@@ -37,6 +43,8 @@ export interface WorkerConfig extends FleetConfig {
   readonly missedHeartbeats: number;
   /** Dispatch types to forward, `*` for all, or `undefined` to take what the handlers need. */
   readonly eventTypes: ReadonlySet<string> | '*' | undefined;
+  /** What of guilds the directory keeps: their events are forwarded, too, where {@link eventTypes} is left to the handlers. */
+  readonly directoryEntities: DirectoryEntities;
   readonly lingerMs: number;
   readonly envelopeEncoding: (typeof envelopeEncodings)[number];
   readonly compress: GatewayCompression;
@@ -111,6 +119,22 @@ const eventTypes: Variable<ReadonlySet<string> | '*'> = {
     .transform((value) => (value === '*' ? ('*' as const) : new Set(value.split(/\s*,\s*/)))),
 };
 
+const directoryVariable: Variable<DirectoryEntities> = {
+  allowed: directoryEntitiesAllowed,
+  schema: z.string().transform((value, context) => {
+    const entities = parseDirectoryEntities(value);
+    if (entities === undefined) {
+      context.addIssue({ code: 'custom' });
+      return z.NEVER;
+    }
+    return entities;
+  }),
+};
+
+function readDirectoryEntities(read: EnvironmentReader): DirectoryEntities {
+  return read.withDefault('BATON_DIRECTORY', directoryVariable, defaultDirectoryEntities);
+}
+
 const maxShardCount = 100_000;
 const totalShards: Variable<number | 'auto'> = {
   allowed: `auto or a whole number from 1 to ${maxShardCount}`,
@@ -181,6 +205,8 @@ const tokenVariable = pattern(/^[\x21-\x7e]{1,200}$/, 'the bot token from the Di
 
 const fifoQueue = pattern(/^(https?:\/\/\S+|[\w-]{1,75})\.fifo$/, 'a queue name or URL that ends in .fifo');
 
+const plainQueue = pattern(/^(https?:\/\/\S+|[\w-]{1,80})$/, 'a queue name or URL');
+
 function readFleet(read: EnvironmentReader): FleetConfig {
   const fleet = read.withDefault(
     'BATON_FLEET',
@@ -188,13 +214,12 @@ function readFleet(read: EnvironmentReader): FleetConfig {
     'baton',
   );
   const tableName = pattern(/^[\w.-]{3,255}$/, '3 to 255 letters, digits, _, . or -');
-  const queue = pattern(/^(https?:\/\/\S+|[\w-]{1,80})$/, 'a queue name or URL');
   return {
     fleet,
     table: read.withDefault('BATON_TABLE', tableName, `${fleet}-coordination`),
     directoryTable: read.withDefault('BATON_DIRECTORY_TABLE', tableName, `${fleet}-directory`),
     eventsQueue: read.withDefault('BATON_EVENTS_QUEUE', fifoQueue, `${fleet}-events.fifo`),
-    interactionsQueue: read.withDefault('BATON_INTERACTIONS_QUEUE', queue, `${fleet}-interactions`),
+    interactionsQueue: read.withDefault('BATON_INTERACTIONS_QUEUE', plainQueue, `${fleet}-interactions`),
   };
 }
 
@@ -221,6 +246,8 @@ export interface FunctionsConfig extends FleetConfig, DiscordConfig {
   /** Dead letters of the events queue; name or URL. */
   readonly eventsDlq: string;
   readonly consumerGuard: boolean;
+  /** What of guilds the directory keeps. */
+  readonly directoryEntities: DirectoryEntities;
   readonly logLevel: LogLevel;
 }
 
@@ -237,6 +264,7 @@ function readFunctions(read: EnvironmentReader): FunctionsConfig {
     token: read.secret('DISCORD_TOKEN', tokenVariable),
     discordApiUrl: readApiUrl(read),
     eventsDlq: read.withDefault('BATON_EVENTS_DLQ', fifoQueue, `${fleet.fleet}-events-dlq.fifo`),
+    directoryEntities: readDirectoryEntities(read),
     consumerGuard: read.withDefault('BATON_CONSUMER_GUARD', oneOf(['on', 'off'] as const), 'off') === 'on',
     logLevel: read.withDefault('BATON_LOG_LEVEL', oneOf(logLevels), 'info'),
   };
@@ -296,6 +324,28 @@ export function readRebalanceConfig(env: Environment): RebalanceConfig {
   });
 }
 
+/** What the stats function is told from outside. Heartbeats must be those of the workers it watches; queues by name or URL. */
+export interface StatsConfig extends FleetConfig {
+  readonly heartbeatMs: number;
+  readonly missedHeartbeats: number;
+  readonly eventsDlq: string;
+  readonly interactionsDlq: string;
+  readonly logLevel: LogLevel;
+}
+
+/** @throws {BatonError} `CONFIG_INVALID`, naming every bad variable at once. */
+export function readStatsConfig(env: Environment): StatsConfig {
+  const read = new EnvironmentReader(env);
+  const fleet = readFleet(read);
+  return read.finish({
+    ...fleet,
+    ...readLiveness(read),
+    eventsDlq: read.withDefault('BATON_EVENTS_DLQ', fifoQueue, `${fleet.fleet}-events-dlq.fifo`),
+    interactionsDlq: read.withDefault('BATON_INTERACTIONS_DLQ', plainQueue, `${fleet.fleet}-interactions-dlq`),
+    logLevel: read.withDefault('BATON_LOG_LEVEL', oneOf(logLevels), 'info'),
+  });
+}
+
 function readService(read: EnvironmentReader): ServiceConfig | undefined {
   const name = pattern(/^[\w-]{1,255}$/, '1 to 255 letters, digits, _ or -');
   const cluster = read.optional('BATON_ECS_CLUSTER', name);
@@ -349,6 +399,7 @@ export function readWorkerConfig(env: Environment): WorkerConfig {
     originalCoordinator: read.withDefault('BATON_ORIGINAL_COORDINATOR', flag, false),
     ...liveness,
     eventTypes: read.optional('BATON_EVENT_TYPES', eventTypes),
+    directoryEntities: readDirectoryEntities(read),
     lingerMs,
     envelopeEncoding: read.withDefault('BATON_ENVELOPE_ENCODING', oneOf(envelopeEncodings), bestEnvelopeEncoding),
     compress: read.withDefault('BATON_COMPRESS', oneOf(gatewayCompressions), bestGatewayCompression),

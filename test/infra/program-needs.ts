@@ -24,6 +24,7 @@ const actionsOfCommand: Readonly<Record<string, readonly string[]>> = {
   SendMessageCommand: ['sqs:SendMessage'],
   DescribeServicesCommand: ['ecs:DescribeServices'],
   UpdateServiceCommand: ['ecs:UpdateService'],
+  GetMetricStatisticsCommand: ['cloudwatch:GetMetricStatistics'],
   GetSecretValueCommand: ['secretsmanager:GetSecretValue'],
   // Asked for queues that are given by name; the stack gives URLs, and a test holds it to that.
   GetQueueUrlCommand: [],
