@@ -1,5 +1,6 @@
 import type { SQSClient } from '@aws-sdk/client-sqs';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import { createDirectoryFold } from '../functions/directory/directory-fold.ts';
 import type { ObservedEvent } from '../functions/events/events-invocation.ts';
 import { createEventsHandler } from '../functions/events/events-handler.ts';
 import { DynamoDBDeliveryMarks } from '../functions/events/dynamodb-delivery-marks.ts';
@@ -67,6 +68,7 @@ export class LocalFunctions {
         logger: logger.child({ function: 'events' }),
         deadLetters: new SqsDeadLetters(sqs, config.eventsDlq),
         marks: new DynamoDBDeliveryMarks(documents, config.directoryTable, clock),
+        directory: createDirectoryFold(config, { documents, clock }),
         consumerGuard: config.consumerGuard,
         observe: options.onEvent,
       }),

@@ -2,9 +2,11 @@ import { DiscordAPIError } from '@discordjs/rest';
 import type { SQSRecord } from 'aws-lambda';
 import type { Clock, Timer } from '../../shared/clock.ts';
 import type { EnvelopeHeader } from '../../shared/envelope.ts';
+import type { FoldTotals } from '../../shared/directory/directory-writer.ts';
 import { messageOf } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/logger.ts';
 import { backoffMs, type Random } from '../../shared/random.ts';
+import type { DirectoryEvent } from '../directory/directory-fold.ts';
 import type { EventDefinition } from '../kit/define-event.ts';
 import type { HandlerServices } from '../kit/handler-context.ts';
 import type { RegisteredEvent, Registry } from '../kit/registry.ts';
@@ -16,6 +18,14 @@ import type { DeliveryMarks } from './delivery-marks.ts';
 import { DeliveryProgress } from './delivery-progress.ts';
 import { guildLanes, type Lane } from './guild-lanes.ts';
 import { type InvocationScope, RunningEvent } from './running-event.ts';
+
+/** What folds events into the directory; they may come again at any time. */
+export interface EventsDirectory {
+  /** Whether the directory changes with events of this type. */
+  takes(type: string): boolean;
+  /** Folds events of one guild, in order. Rejects when they have to come again. */
+  fold(guildId: string, events: readonly DirectoryEvent[]): Promise<FoldTotals>;
+}
 
 /** Limits of one invocation. Durations are milliseconds. */
 export interface EventsLimits {
@@ -80,6 +90,8 @@ export interface EventsDeps {
   readonly registry: Registry;
   readonly deadLetters: DeadLetterQueue;
   readonly marks: DeliveryMarks;
+  /** @default events change nothing but what handlers do with them */
+  readonly directory?: EventsDirectory;
   readonly services: HandlerServices;
   readonly shards: ShardReader;
   readonly clock: Clock;
@@ -312,6 +324,8 @@ export class EventsInvocation {
 
   /** Ends early at an event that cannot end now: what comes after it in its guild waits for it. */
   async #runLane(lane: Lane<DeliveryWork>): Promise<void> {
+    const folding = this.#foldLane(lane);
+    if (folding) await folding;
     for (const { work, event } of lane) {
       if (work.done.has(event.index)) continue;
       if (work.failure !== undefined || this.#mustStop()) return;
@@ -319,6 +333,38 @@ export class EventsInvocation {
       const ended = this.#runEvent(work, event);
       // Most handlers of busy events end at once; no promise for those.
       if (!(typeof ended === 'boolean' ? ended : await ended)) return;
+    }
+  }
+
+  /**
+   * The directory first: handlers find in it what their events say. What was done by an earlier delivery is folded
+   * again, because the directory alone knows how far it is.
+   */
+  #foldLane(lane: Lane<DeliveryWork>): Promise<void> | undefined {
+    const { directory } = this.#deps;
+    if (!directory) return undefined;
+    const wanted: Lane<DeliveryWork> = [];
+    for (const entry of lane) {
+      if (entry.work.failure !== undefined) break;
+      if (entry.event.guildId !== undefined && directory.takes(entry.event.type)) wanted.push(entry);
+    }
+    return wanted.length === 0 || this.#mustStop() ? undefined : this.#fold(directory, wanted);
+  }
+
+  async #fold(directory: EventsDirectory, lane: Lane<DeliveryWork>): Promise<void> {
+    const guildId = lane[0]?.event.guildId as string;
+    const events = lane.map(({ work, event: { type, seq, data } }) => {
+      const { header, redriven } = work.delivery;
+      return { type, seq, data, header, redriven };
+    });
+    try {
+      const { invalid, stale, unknownGuild } = await directory.fold(guildId, events);
+      if (invalid + unknownGuild === 0) return;
+      // Nothing for anybody to mend: the guild is filled in when it is announced the next time.
+      this.#deps.logger.warn({ guild: guildId, invalid, stale, unknownGuild }, 'directory.events_passed_over');
+    } catch (error) {
+      for (const { work } of lane) this.#fail(work, `directory: ${messageOf(error)}`);
+      this.#deps.logger.error({ guild: guildId, error: messageOf(error) }, 'directory.not_folded');
     }
   }
 

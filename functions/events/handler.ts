@@ -4,6 +4,7 @@ import { systemClock } from '../../shared/clock.ts';
 import { readFunctionsConfig } from '../../shared/config.ts';
 import { DynamoDbStore } from '../../shared/coordination/dynamodb-store.ts';
 import { systemRandom } from '../../shared/random.ts';
+import { createDirectoryFold } from '../directory/directory-fold.ts';
 import { handlerFiles } from '../handlers.generated.ts';
 import { createHandlerServices } from '../kit/handler-services.ts';
 import { createLambdaLogger } from '../kit/lambda-logger.ts';
@@ -21,6 +22,7 @@ export const handler = createEventsHandler({
   registry: createRegistry(handlerFiles),
   deadLetters: new SqsDeadLetters(createSqsClient('general'), config.eventsDlq),
   marks: new DynamoDBDeliveryMarks(documents, config.directoryTable, systemClock),
+  directory: createDirectoryFold(config, { documents, clock: systemClock }),
   services: createHandlerServices({ config, documents, clock: systemClock }),
   shards: new StoredShards(new DynamoDbStore(documents, config.table, systemClock), systemClock),
   clock: systemClock,

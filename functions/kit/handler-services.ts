@@ -21,7 +21,13 @@ export function createHandlerServices({ config, documents, clock }: HandlerServi
   return {
     api,
     table,
-    directory: new Directory({ documents, table: table.name, clock, api }),
+    directory: new Directory({
+      documents,
+      table: table.name,
+      clock,
+      api,
+      keepsMembers: config.directoryEntities.has('members'),
+    }),
     fleet: unconnectedFleet,
   };
 }

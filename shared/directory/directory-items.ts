@@ -82,8 +82,9 @@ export interface PackedItem extends ItemKey {
 export interface MemberItem extends ItemKey {
   /** Of the event it came in; absent when it was fetched from Discord. */
   readonly position?: StreamPosition;
-  readonly data: Uint8Array;
-  /** Unix seconds; of a member that was fetched, and is not kept up. */
+  /** Packed member object; absent when the member has left. */
+  readonly data?: Uint8Array;
+  /** Unix seconds; of a member that was fetched and is not kept up, or has left. */
   readonly expiresAt?: number;
 }
 

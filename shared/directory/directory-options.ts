@@ -1,5 +1,3 @@
-import { BatonError } from '../errors.ts';
-
 /** What the directory can keep. `guilds` is the ground of all others. */
 export const directoryEntities = ['guilds', 'channels', 'threads', 'roles', 'emojis', 'members'] as const;
 export type DirectoryEntity = (typeof directoryEntities)[number];
@@ -10,19 +8,17 @@ export type DirectoryEntities = ReadonlySet<DirectoryEntity>;
 /** Kept unless `BATON_DIRECTORY` says otherwise. Needs no privileged intent. */
 export const defaultDirectoryEntities: DirectoryEntities = new Set(['guilds', 'channels', 'threads', 'roles']);
 
-/**
- * Reads `BATON_DIRECTORY`: `off`, or entities such as `guilds,channels`.
- * @throws {BatonError} `CONFIG_INVALID` for anything else.
- */
-export function parseDirectoryEntities(text: string): DirectoryEntities {
+/** Reads `BATON_DIRECTORY`: `off`, or entities such as `guilds,channels`. `undefined` for anything else. */
+export function parseDirectoryEntities(text: string): DirectoryEntities | undefined {
   if (text === 'off') return new Set();
   const names = text.split(/\s*,\s*/);
-  const wrong = names.filter((name) => !(directoryEntities as readonly string[]).includes(name));
-  if (wrong.length > 0) {
-    throw new BatonError('CONFIG_INVALID', `no such entity: ${wrong.join(', ')}; ${directoryEntitiesAllowed}`);
-  }
+  if (!names.every(isEntity)) return undefined;
   // Everything else is kept under a guild.
-  return new Set(['guilds', ...(names as DirectoryEntity[])]);
+  return new Set(['guilds', ...names]);
+}
+
+function isEntity(name: string): name is DirectoryEntity {
+  return (directoryEntities as readonly string[]).includes(name);
 }
 
 /** Words for what {@link parseDirectoryEntities} takes. */
@@ -38,7 +34,7 @@ const eventTypesOf: Readonly<Record<DirectoryEntity, readonly string[]>> = {
   members: ['GUILD_MEMBERS_CHUNK', 'GUILD_MEMBER_ADD', 'GUILD_MEMBER_REMOVE', 'GUILD_MEMBER_UPDATE'],
 };
 
-/** Sent without a privileged intent to nobody: folded into member counts where they come anyway. */
+/** What keeps member counts up; sent only with the privileged intent GUILD_MEMBERS. */
 export const memberCountEventTypes: readonly string[] = ['GUILD_MEMBER_ADD', 'GUILD_MEMBER_REMOVE'];
 
 /** Bits of the intents that carry an entity's events (Discord, "Gateway", List of Intents). */

@@ -151,7 +151,10 @@ export class Directory {
 
   /** Members of a guild that are kept or remembered: all of them once they were preloaded, and only then. */
   async *members(guildId: string): AsyncGenerator<DirectoryMember> {
-    for await (const item of this.#reader.items<MemberItem>(membersPartition(guildId))) yield memberOf(guildId, item);
+    for await (const item of this.#reader.items<MemberItem>(membersPartition(guildId))) {
+      const member = memberOf(guildId, item);
+      if (member) yield member;
+    }
   }
 
   /** All guilds of the fleet. One that changes its shard meanwhile may come twice. */
@@ -290,7 +293,8 @@ function guildOf(head: HeadItem): DirectoryGuild | undefined {
   return { ...unpackGuild(head), member_count: memberCount, unavailable, shard } as DirectoryGuild;
 }
 
-function memberOf(guildId: string, { pk, sk, data }: MemberItem): DirectoryMember {
+function memberOf(guildId: string, { pk, sk, data }: MemberItem): DirectoryMember | undefined {
+  if (data === undefined) return undefined;
   const member = JSON.parse(unpackText(data, `${pk}/${sk}`)) as APIGuildMember;
   return { ...member, guild_id: guildId };
 }
