@@ -103,12 +103,10 @@ type ParentDeclaration = Omit<ParentCommandDefinition, 'kind'> & {
  * With `subcommands` it has no `run` of its own.
  */
 export function defineCommand<const O extends CommandOptions = NoOptions>(
-  declaration: CommandDeclaration<O>,
-): SingleCommandDefinition<O>;
-export function defineCommand(declaration: ParentDeclaration): ParentCommandDefinition;
-export function defineCommand(declaration: CommandDeclaration<CommandOptions> | ParentDeclaration): CommandDefinition {
+  declaration: CommandDeclaration<O> | ParentDeclaration,
+): SingleCommandDefinition<O> | ParentCommandDefinition {
   if (declaration.subcommands !== undefined) return { ...declaration, kind: 'command' };
-  return { ...declaration, kind: 'command', options: declaration.options ?? {} };
+  return { ...declaration, kind: 'command', options: declaration.options ?? ({} as O) };
 }
 
 /** A subcommand of a slash command; its name is the key it stands under. */
