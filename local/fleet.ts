@@ -2,11 +2,13 @@ import type { ObservedEvent } from '../functions/events/events-invocation.ts';
 import type { ObservedInteraction } from '../functions/interactions/interactions-handler.ts';
 import { deriveManifest } from '../functions/kit/handler-manifest.ts';
 import { loadHandlers } from '../functions/kit/load-handlers.ts';
-import { createRegistry } from '../functions/kit/registry.ts';
+import { createRegistry, type HandlerFile } from '../functions/kit/registry.ts';
 import { createDynamoDBClient, createDynamoDBDocumentClient, createSqsClient } from '../shared/aws-clients.ts';
 import type { Clock } from '../shared/clock.ts';
 import { readFunctionsConfig, readRebalanceConfig, readWorkerConfig } from '../shared/config.ts';
 import type { ControlPlane } from '../shared/control/control-queue.ts';
+import { DynamoDbReplies } from '../shared/control/dynamodb-replies.ts';
+import { Fleet } from '../shared/control/fleet.ts';
 import { DynamoDbStore } from '../shared/coordination/dynamodb-store.ts';
 import { BatonError } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
@@ -22,6 +24,7 @@ import { FleetMonitor } from './fleet-monitor.ts';
 import { HandoverTimes } from './handover-times.ts';
 import { Ledger } from './ledger.ts';
 import { LocalFunctions } from './local-functions.ts';
+import { RestartBackoff } from './restart-backoff.ts';
 import { ShardMigrations } from './shard-migrations.ts';
 import { type ShardMove, ShardMoves } from './shard-moves.ts';
 import { SimulatedDiscord } from './simulated-discord.ts';
@@ -39,6 +42,15 @@ export interface LocalFleetOptions {
   /** Puts a proxy between each worker and AWS that misbehaves on demand. @default false */
   readonly faultProxies?: boolean;
   readonly logDirectory: string;
+  /** @default every module of functions/handlers */
+  readonly handlers?: readonly HandlerFile[];
+  /** A module of the queries that workers answer. @default the registered ones */
+  readonly queriesFile?: string | undefined;
+  /**
+   * Whether workers that crash are started again, once they had registered.
+   * @default yes, but one that crashes before the fleet is ready is the fleet's failure
+   */
+  readonly respawn?: boolean;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -51,7 +63,6 @@ const defaultShards = 16;
 const stopTimeoutMs = 12_000;
 /** What is under way for longer than any takeover takes will not come. */
 const settlingMs = 90_000;
-const restartAfterMs = 1000;
 const lookEveryMs = 1000;
 
 /**
@@ -61,7 +72,7 @@ const lookEveryMs = 1000;
 export async function startFleet(options: LocalFleetOptions): Promise<LocalFleet> {
   const { environment, clock, random, logger } = options;
   const isSimulated = (environment['DISCORD_TOKEN'] ?? '').trim() === '';
-  const registry = createRegistry(await loadHandlers());
+  const registry = createRegistry(options.handlers ?? (await loadHandlers()));
   const manifest = deriveManifest(registry);
   const defaults = {
     // With the simulator everything goes all the way, so that the ledger has something to count.
@@ -114,13 +125,25 @@ export async function startFleet(options: LocalFleetOptions): Promise<LocalFleet
     });
     const queues = await provision(config, { dynamodb, sqs }, { clock });
 
+    const store = new DynamoDbStore(documents, config.table, clock);
+    const control = new SqsControlPlane({ fleet: config.fleet, client: sqs, pollingClient: receivingSqs, logger });
     const fleet = new LocalFleet({
       ledger,
       discord,
       awsFaults,
-      store: new DynamoDbStore(documents, config.table, clock),
-      control: new SqsControlPlane({ fleet: config.fleet, client: sqs, pollingClient: receivingSqs, logger }),
+      store,
+      control,
+      requests: new Fleet({
+        store,
+        control,
+        replies: new DynamoDbReplies(documents, config.table, clock),
+        clock,
+        random,
+        logger,
+      }),
       workerEnvironment: present(whole),
+      queriesFile: options.queriesFile,
+      respawn: options.respawn,
       isWanted,
       logDirectory: options.logDirectory,
       clock,
@@ -190,10 +213,18 @@ export class LocalFleet {
   /** Absent unless asked for. */
   readonly awsFaults: AwsFaults | undefined;
   readonly store: DynamoDbStore;
+  /** Asks workers and shards. */
+  readonly requests: Fleet;
   /** Rejects when the fleet cannot go on: an emulator died, or a worker did before the fleet was ready. */
   readonly failed: Promise<never>;
   readonly #fail: (error: unknown) => void;
   readonly #isWanted: (type: string) => boolean;
+  readonly #respawn: boolean | undefined;
+  readonly #backoff = new RestartBackoff();
+  /** Workers that have been part of the fleet, under whatever incarnation. */
+  readonly #registered = new Set<string>();
+  /** Workers that stay down, and why. */
+  readonly #down = new Map<string, string>();
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #closeAll: () => Promise<void>;
@@ -211,7 +242,10 @@ export class LocalFleet {
     awsFaults: AwsFaults | undefined;
     store: DynamoDbStore;
     control: ControlPlane;
+    requests: Fleet;
     workerEnvironment: Readonly<Record<string, string>>;
+    queriesFile: string | undefined;
+    respawn: boolean | undefined;
     isWanted: (type: string) => boolean;
     logDirectory: string;
     clock: Clock;
@@ -228,6 +262,8 @@ export class LocalFleet {
     this.discord = discord;
     this.awsFaults = awsFaults;
     this.store = store;
+    this.requests = options.requests;
+    this.#respawn = options.respawn;
     this.migrations = new ShardMigrations({ store, control: options.control, logger });
     this.#isWanted = options.isWanted;
     this.#clock = clock;
@@ -236,6 +272,7 @@ export class LocalFleet {
     this.workers = new WorkerFleet({
       environment: workerEnvironment,
       ...(awsFaults && { environmentOf: (workerId) => awsFaults.environmentOf(workerId) }),
+      ...(options.queriesFile !== undefined && { queriesFile: options.queriesFile }),
       logDirectory,
       clock,
       onLogLine: (workerId, line) => this.#takeLogLine(workerId, line),
@@ -269,6 +306,11 @@ export class LocalFleet {
   /** Interactions that reached their handler after the three seconds in which Discord takes an answer. */
   get expiredInteractions(): number {
     return this.#expiredInteractions;
+  }
+
+  /** Why a worker stays down; `undefined` for one that does not. */
+  downReason(workerId: string): string | undefined {
+    return this.#down.get(workerId);
   }
 
   fail(error: unknown): void {
@@ -351,6 +393,7 @@ export class LocalFleet {
     this.coordinatorGaps.take(workerId, line, this.#clock.monotonicMs());
     const move = this.moves.take(workerId, line);
     if (move !== undefined) this.#newMoves.push(move);
+    if (line.msg === 'worker.registered') this.#registered.add(workerId);
     if (line.msg === 'shard.ready') this.monitor.countSession('identify');
     if (line.msg === 'shard.resumed') this.monitor.countSession('resume');
   }
@@ -368,15 +411,23 @@ export class LocalFleet {
   }
 
   #takeCrash(worker: WorkerSlot, { code, said }: { code: number | null; said: string }): void {
-    const how = said === '' ? `${worker.workerId} ended with exit code ${code}` : said;
-    if (!this.#isReady) {
+    const { workerId } = worker;
+    const how = said === '' ? `${workerId} ended ${worker.tally.ends.at(-1) ?? `with ${code}`}` : said;
+    if (!this.#isReady && (this.#respawn === undefined || !this.#registered.has(workerId))) {
       this.#fail(code === 2 ? new BatonError('CONFIG_INVALID', how) : new Error(how));
       return;
     }
     this.#crashes += 1;
+    this.#logger.warn({ worker: workerId, code, said, respawn: this.#respawn ?? true }, 'fleet.worker_crashed');
+    if (this.#respawn === false) {
+      this.#down.set(workerId, `${how}; it stays down (respawn is false)`);
+      this.monitor.note(`${how}; it stays down`);
+      return;
+    }
     this.monitor.note(`${how}; starting it again`);
-    void this.#clock.sleep(restartAfterMs, this.#stopping.signal).then(() => {
-      if (!this.#stopping.signal.aborted) this.workers.start(worker.workerId);
+    const pauseMs = this.#backoff.pauseMs(workerId, this.#clock.monotonicMs());
+    void this.#clock.sleep(pauseMs, this.#stopping.signal).then(() => {
+      if (!this.#stopping.signal.aborted) this.workers.start(workerId);
     });
   }
 }

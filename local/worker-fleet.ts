@@ -20,6 +20,8 @@ export interface WorkerFleetOptions {
   readonly environment: Readonly<Record<string, string>>;
   /** What a worker gets of its own, over that. @default nothing */
   readonly environmentOf?: (workerId: string) => Readonly<Record<string, string>>;
+  /** A module of the queries that the workers answer. @default the registered ones */
+  readonly queriesFile?: string;
   /** Each worker's output goes to `<logDirectory>/<worker>.log`. */
   readonly logDirectory: string;
   readonly clock: Clock;
@@ -162,7 +164,9 @@ export class WorkerSlot {
     this.#earlierCpuMs += this.#usage.cpuMs;
     this.#usage = { cpuMs: 0, rssBytes: 0 };
     this.#usageAtMs = startedAtMs;
-    const child = fork(new URL('./worker-process.ts', import.meta.url), [], {
+    const { queriesFile } = this.#options;
+    const args = queriesFile === undefined ? [] : [queriesFile];
+    const child = fork(new URL('./worker-process.ts', import.meta.url), args, {
       env: {
         ...process.env,
         ...this.#options.environment,

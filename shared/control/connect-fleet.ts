@@ -1,0 +1,43 @@
+import { type AwsClientSettings, createDynamoDBDocumentClient, createSqsClient } from '../aws-clients.ts';
+import { type Clock, systemClock } from '../clock.ts';
+import type { FleetConfig } from '../config.ts';
+import { DynamoDbStore } from '../coordination/dynamodb-store.ts';
+import { type Logger, silentLogger } from '../logger.ts';
+import { type Random, systemRandom } from '../random.ts';
+import { DynamoDbReplies } from './dynamodb-replies.ts';
+import { Fleet } from './fleet.ts';
+import { SqsControlPlane } from './sqs-control-queue.ts';
+
+export interface ConnectFleetOptions {
+  /** Where DynamoDB and SQS are. @default what the AWS SDK reads from the environment */
+  readonly aws?: { readonly dynamodb: AwsClientSettings; readonly sqs: AwsClientSettings };
+  readonly clock?: Clock;
+  readonly random?: Random;
+  readonly logger?: Logger;
+}
+
+/** A fleet seen from outside, over AWS. Nothing is sent before the first request. */
+export class FleetConnection {
+  readonly fleet: Fleet;
+  readonly #clients: readonly { destroy(): void }[];
+
+  constructor(config: FleetConfig, options: ConnectFleetOptions = {}) {
+    const { aws, clock = systemClock, random = systemRandom, logger = silentLogger } = options;
+    const documents = createDynamoDBDocumentClient('general', aws?.dynamodb);
+    const client = createSqsClient('general', aws?.sqs);
+    this.#clients = [documents, client];
+    this.fleet = new Fleet({
+      store: new DynamoDbStore(documents, config.table, clock),
+      control: new SqsControlPlane({ fleet: config.fleet, client, pollingClient: client, logger }),
+      replies: new DynamoDbReplies(documents, config.table, clock),
+      clock,
+      random,
+      logger,
+    });
+  }
+
+  /** Closes the connections to AWS. */
+  close(): void {
+    for (const client of this.#clients) client.destroy();
+  }
+}
