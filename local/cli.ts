@@ -2,9 +2,17 @@ import packageFile from '../package.json' with { type: 'json' };
 import { Command, CommanderError, type OptionValues } from 'commander';
 import { BatonError, messageOf } from '../shared/errors.ts';
 import type { ChaosOptions } from './chaos-command.ts';
-import { durationMs, minutes, wholeNumber } from './option-values.ts';
+import type { AskCommandOptions } from './ask-commands.ts';
+import type { OperateOptions } from './operate-commands.ts';
+import { durationMs, listOf, minutes, textLike, wholeNumber } from './option-values.ts';
 import type { StartOptions } from './start-command.ts';
 import type { StatusPart } from './status-command.ts';
+import type { TailCommandOptions } from './tail-command.ts';
+import type { TopOptions } from './top-command.ts';
+
+const shardId = wholeNumber(0, 99_999);
+const snowflake = textLike(/^\d{1,20}$/, 'an id of digits');
+const dispatchType = textLike(/^[A-Z_]{1,64}$/, 'a dispatch type such as MESSAGE_CREATE');
 
 /** Exit codes (contract, section 1). */
 const exitCodes = { done: 0, failed: 1, wrongUsage: 2 } as const;
@@ -106,5 +114,76 @@ function createProgram(setExitCode: (code: number) => void): Command {
   command('status', 'show the fleet: coordinator, workers, shards', 'baton status --json').action(status('fleet'));
   command('shards', 'show the shards and who holds them', 'baton shards').action(status('shards'));
   command('workers', 'show the workers', 'baton workers').action(status('workers'));
+
+  command('top', 'watch workers and shards live', 'baton top --every 1s')
+    .option('--every <time>', 'time between two looks', durationMs, 2000)
+    .option('--duration <time>', 'stop after this time, such as 20s', durationMs)
+    .action(async (options: TopOptions) => {
+      const { top } = await import('./top-command.ts');
+      await top(options);
+    });
+  command(
+    'tail',
+    'show live events as the workers read them',
+    'baton tail --type MESSAGE_CREATE --guild 41771983423143937',
+  )
+    .option('--type <types>', 'dispatch types, with commas or repeated', listOf(dispatchType))
+    .option('--guild <ids>', 'guild ids, with commas or repeated', listOf(snowflake))
+    .option('--rate <events>', 'events a second from each worker; more are counted', wholeNumber(1, 1000), 100)
+    .option('--duration <time>', 'stop after this time, such as 20s', durationMs)
+    .action(async (options: TailCommandOptions) => {
+      const { tail } = await import('./tail-command.ts');
+      await tail(options);
+    });
+
+  command('migrate', 'hand a shard over to another worker', 'baton migrate 3 --to worker-2')
+    .argument('<shard>', 'shard id', shardId)
+    .requiredOption('--to <worker>', "the worker's name, or incarnation")
+    .action(async (shard: number, options: OperateOptions & { to: string }) => {
+      const { migrate } = await import('./operate-commands.ts');
+      await migrate(shard, options.to, options);
+    });
+  command('drain', 'have a worker hand everything over and end', 'baton drain worker-2')
+    .argument('<worker>', 'its name, or incarnation')
+    .action(async (worker: string, options: OperateOptions) => {
+      const { drain } = await import('./operate-commands.ts');
+      await drain(worker, options);
+    });
+  command('respawn', 'reconnect a shard; its session lives on', 'baton respawn 3')
+    .argument('<shard>', 'shard id', shardId)
+    .option('--fresh', 'give the session up and identify anew; events meanwhile are lost', false)
+    .action(async (shard: number, options: OperateOptions & { fresh: boolean }) => {
+      const { respawn } = await import('./operate-commands.ts');
+      await respawn(shard, options);
+    });
+  command('rebalance', 'spread shards over the workers now', 'baton rebalance --dry-run')
+    .option('--dry-run', 'show the plan with its reasons and change nothing', false)
+    .action(async (options: { dryRun: boolean; json: boolean }) => {
+      const { rebalance } = await import('./rebalance-command.ts');
+      await rebalance(options);
+    });
+  command('reshard', 'change the number of shards', 'baton reshard 32')
+    .argument('<count>', 'shards', wholeNumber(1, 100_000))
+    .action(async (count: number) => {
+      const { reshard } = await import('./operate-commands.ts');
+      await reshard(count);
+    });
+
+  const ask = (name: string, description: string, example: string): Command =>
+    command(name, description, example)
+      .option('--shard <ids>', 'these shards alone, with commas or repeated', listOf(shardId))
+      .option('--within <time>', 'how long to wait for answers', durationMs);
+  ask('eval', "run code in every shard's sandbox", "baton eval 'client.guilds.cache.size'")
+    .argument('<code>', 'JavaScript')
+    .action(async (code: string, options: AskCommandOptions) => {
+      const { evaluate } = await import('./ask-commands.ts');
+      await evaluate(code, options);
+    });
+  ask('fetch', "read a property of every shard's client", 'baton fetch guilds.cache.size')
+    .argument('<property>', 'path such as ws.ping')
+    .action(async (path: string, options: AskCommandOptions) => {
+      const { fetchProperty } = await import('./ask-commands.ts');
+      await fetchProperty(path, options);
+    });
   return program;
 }

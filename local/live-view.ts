@@ -1,56 +1,32 @@
 import type { FleetSnapshot, ShardSnapshot, WorkerSnapshot } from './fleet-snapshot.ts';
+import { RedrawnLines, type ViewOutput } from './redrawn-lines.ts';
 import { renderTable } from './text-table.ts';
-
-/** Where the view is written: a terminal, or anything else that takes text. */
-export interface ViewOutput {
-  readonly isTTY?: boolean | undefined;
-  readonly columns?: number | undefined;
-  readonly rows?: number | undefined;
-  write(text: string): unknown;
-}
 
 /** A plain line this often where nothing can be redrawn. */
 const plainLineEveryMs = 5000;
-const usualColumns = 80;
-const usualRows = 50;
 const shardsPerRow = 32;
 const alphabet = 'abcdefghijklmnopqrstuvwxyz';
 
 /** Shows a running fleet: redrawn in place on a terminal, as plain lines otherwise. */
 export class LiveView {
   readonly #output: ViewOutput;
-  #linesDrawn = 0;
+  readonly #lines: RedrawnLines;
   #lastPlainLineAtMs = Number.NEGATIVE_INFINITY;
   #lastPhase: string | undefined;
 
   constructor(output: ViewOutput) {
     this.#output = output;
+    this.#lines = new RedrawnLines(output);
   }
 
   update(snapshot: FleetSnapshot): void {
-    if (this.#output.isTTY === true) {
-      // A terminal that does not know its size says 0. What has scrolled away cannot be drawn over.
-      const { columns, rows } = this.#output;
-      this.#redraw(renderView(snapshot, columns || usualColumns).slice(0, (rows || usualRows) - 1));
-    } else this.#writePlainLine(snapshot);
+    if (this.#output.isTTY === true) this.#lines.draw((columns) => renderView(snapshot, columns));
+    else this.#writePlainLine(snapshot);
   }
 
   /** Writes a line that stays, above the view. */
   note(text: string): void {
-    const erased = this.#erase();
-    this.#linesDrawn = 0;
-    this.#output.write(`${erased}${text}\n`);
-  }
-
-  #redraw(lines: readonly string[]): void {
-    // One write, so that the terminal never shows a half-drawn view.
-    const erased = this.#erase();
-    this.#linesDrawn = lines.length;
-    this.#output.write(`${erased}${lines.join('\n')}\n`);
-  }
-
-  #erase(): string {
-    return this.#linesDrawn === 0 ? '' : `\u001b[${this.#linesDrawn}A\u001b[J`;
+    this.#lines.note(text);
   }
 
   #writePlainLine(snapshot: FleetSnapshot): void {

@@ -27,3 +27,16 @@ export function minutes(text: string): number {
     throw new InvalidArgumentError('It must be a number of minutes from 0.001 to 1440.');
   return value;
 }
+
+/** For commander, an option that may be given several times, or once with commas: the parts, each checked by `parse`. */
+export function listOf<T>(parse: (text: string) => T): (text: string, before: readonly T[] | undefined) => T[] {
+  return (text, before = []) => [...before, ...text.split(',').map((part) => parse(part.trim()))];
+}
+
+/** For commander: a text of the form that `pattern` has, which `allowed` describes. */
+export function textLike(pattern: RegExp, allowed: string): (text: string) => string {
+  return (text) => {
+    if (!pattern.test(text)) throw new InvalidArgumentError(`It must be ${allowed}.`);
+    return text;
+  };
+}

@@ -1,5 +1,5 @@
 import type { FleetSnapshot } from './fleet-snapshot.ts';
-import type { ViewOutput } from './live-view.ts';
+import type { ViewOutput } from './redrawn-lines.ts';
 
 const everyMs = 10_000;
 
