@@ -1,5 +1,5 @@
 import { BatonError } from '../errors.ts';
-import { parseShardKey, type ShardKey } from '../sharding.ts';
+import { isShardKey, parseShardKey, type ShardKey } from '../sharding.ts';
 import type { CheckpointEntry, EnvelopeInDoubt } from './model.ts';
 import { ByteReader, ByteWriter } from './packed-bytes.ts';
 
@@ -52,7 +52,8 @@ export function decodeCheckpointEntries(packed: Uint8Array): Map<ShardKey, Check
     const shardId = reader.varint();
     const epoch = reader.varint();
     const flags = reader.byte();
-    if (shardId >= shardCount || !knownFlags.has(flags)) {
+    const key: ShardKey = `${shardCount}.${shardId}`;
+    if (!isShardKey(key) || !knownFlags.has(flags)) {
       throw new BatonError(
         'STORE_ITEM_INVALID',
         `checkpoint entries hold shard ${shardId} of ${shardCount}, flags ${flags}`,
@@ -64,7 +65,7 @@ export function decodeCheckpointEntries(packed: Uint8Array): Map<ShardKey, Check
     const acknowledgedSeq = reader.varint();
     const publishedSeq = reader.varint();
     const inDoubt = flags & flag.inDoubt ? readInDoubt(reader, (flags & flag.unfenced) !== 0) : undefined;
-    entries.set(`${shardCount}.${shardId}`, {
+    entries.set(key, {
       epoch,
       acknowledgedSeq,
       publishedSeq,

@@ -165,7 +165,8 @@ test('a planned close keeps the session for another owner, who misses nothing', 
   const first = shards[1] as (typeof shards)[number];
   await first.connection.close();
   const { session } = first.connection;
-  expect(simulator.state().sessions.find(({ id }) => id === session?.sessionId)?.state).toBe('disconnected');
+  // The other end sees the close a moment later.
+  await until(() => simulator.state().sessions.find(({ id }) => id === session?.sessionId)?.state === 'disconnected');
   await moreEvents();
   // The same shard, as if in another process.
   first.connection.connect(session, { holdAtHello: true });

@@ -78,6 +78,7 @@ describe('checkpoint entries', () => {
     { name: 'a shard beyond its count', bytes: [1, 16, 16, 1, 0, 0, 0] },
     { name: 'a count of zero', bytes: [1, 0, 0, 1, 0, 0, 0] },
     { name: 'an unknown flag', bytes: [1, 16, 3, 1, 16, 0, 0] },
+    { name: 'more shards than a fleet can have', bytes: [1, 128, 128, 128, 5, 0, 0, 0, 0, 0] },
     { name: 'a mark without an envelope', bytes: [1, 16, 3, 1, 8, 0, 0] },
     { name: 'a session longer than what follows', bytes: [1, 16, 3, 1, 2, 200, 65] },
     { name: 'a number above 2^53', bytes: [1, 16, 3, 255, 255, 255, 255, 255, 255, 255, 16, 0, 0, 0] },
