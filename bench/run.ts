@@ -1,7 +1,10 @@
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { gatewayCompressions } from '../shared/config.ts';
 import { messageOf } from '../shared/errors.ts';
 import { durationMs, wholeNumber } from '../local/option-values.ts';
-import { benchWorker, type WorkerBenchOptions } from './worker-bench.ts';
+import type { ReceiveBenchOptions } from './receive-bench.ts';
+import { mixes } from './traffic-tape.ts';
+import type { WorkerBenchOptions } from './worker-bench.ts';
 
 /** `npm run bench -- NAME`: measures one thing on this machine. Resolves to the exit code. */
 export async function main(args: readonly string[]): Promise<number> {
@@ -26,6 +29,36 @@ function program(): Command {
     .option('--json', 'print one JSON object', false)
     .option('--save', 'add the result to bench/results.md', false)
     .addHelpText('after', '\nExample:\n  npm run bench -- worker --rate 4000')
-    .action((options: WorkerBenchOptions) => benchWorker(options));
+    .action(async (options: WorkerBenchOptions) => (await import('./worker-bench.ts')).benchWorker(options));
+  program
+    .command('receive')
+    .description('CPU time of receiving: Baton alone, the bare minimum, and other libraries')
+    .option('--mix <names>', `of ${mixes.join(', ')}`, listOf(mixes), ['corpus', 'message'])
+    .option('--compress <names>', `of ${gatewayCompressions.join(', ')}`, listOf(gatewayCompressions), [
+      ...gatewayCompressions,
+    ])
+    .option('--receivers <names>', 'of those measured, or all', (text: string) => text.split(','), ['baton'])
+    .option('--shards <count>', 'connections', wholeNumber(1, 1000), 16)
+    .option('--events <count>', 'events of a round, the first third to warm up', wholeNumber(100, 10_000_000), 300_000)
+    .option('--rounds <count>', 'times each is measured', wholeNumber(1, 100), 3)
+    .option(
+      '--rate <events>',
+      'events a second over all shards; as fast as possible when left out',
+      wholeNumber(1, 100_000),
+    )
+    .option('--profile <folder>', 'write a .cpuprofile of each process there')
+    .option('--json', 'print one JSON object', false)
+    .addHelpText('after', '\nExample:\n  npm run bench -- receive --receivers all --compress zlib-stream')
+    .action(async (options: ReceiveBenchOptions) => (await import('./receive-bench.ts')).benchReceive(options));
   return program;
+}
+
+/** For commander: names out of `known`, separated by commas. */
+function listOf<T extends string>(known: readonly T[]): (text: string) => T[] {
+  return (text) =>
+    text.split(',').map((name) => {
+      const found = known.find((one) => one === name);
+      if (found === undefined) throw new InvalidArgumentError(`It must be out of ${known.join(', ')}.`);
+      return found;
+    });
 }

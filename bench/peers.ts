@@ -1,0 +1,39 @@
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+
+const wanted = join(import.meta.dirname, 'peers/package.json');
+/** Outside the package's own node_modules: nothing of it is ever shipped, or found by accident. */
+const folder = join(import.meta.dirname, '../.baton/bench-peers');
+
+/** Installs the libraries of peers/package.json where they are missing or others are wanted. Takes a while the first time. */
+export function installPeers(): void {
+  const installed = join(folder, 'package.json');
+  if (existsSync(join(folder, 'node_modules')) && readFileSync(installed, 'utf8') === readFileSync(wanted, 'utf8'))
+    return;
+  mkdirSync(folder, { recursive: true });
+  copyFileSync(wanted, installed);
+  process.stderr.write('Installing the libraries to compare with …\n');
+  execFileSync('npm', ['install', '--no-audit', '--no-fund', '--no-package-lock'], { cwd: folder, stdio: 'ignore' });
+  try {
+    execFileSync('npm', ['rebuild', 'zlib-sync'], { cwd: folder, stdio: 'ignore' });
+  } catch {
+    process.stderr.write('zlib-sync cannot be built here: @discordjs/ws and discord.js run on what Node has\n');
+  }
+}
+
+/** Loads one of them. */
+export function requirePeer(name: string): unknown {
+  return createRequire(join(folder, 'package.json'))(name);
+}
+
+/** Whether zlib-sync, the native addon that several of them use where it is there, was built. */
+export function hasZlibSync(): boolean {
+  try {
+    requirePeer('zlib-sync');
+    return true;
+  } catch {
+    return false;
+  }
+}
