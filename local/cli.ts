@@ -70,6 +70,11 @@ function createProgram(setExitCode: (code: number) => void): Command {
     .option('--chaos', 'kill, restart, pause and drain workers and break connections meanwhile', false)
     .option('--chaos-seed <number>', 'repeat the chaos of an earlier run', wholeNumber(0, 2 ** 32 - 1))
     .option('--port <number>', 'port of the console; 0 for any', wholeNumber(0, 65_535))
+    .option(
+      '--interactions-port <number>',
+      'port of the interactions endpoint; any unless given',
+      wholeNumber(0, 65_535),
+    )
     .option('--data <directory>', 'keep tables and queues there from one run to the next')
     .action(async (options: StartOptions) => {
       const { start } = await import('./start-command.ts');

@@ -1,11 +1,11 @@
 import type { ObservedEvent } from '../functions/events/events-invocation.ts';
-import type { ObservedInteraction } from '../functions/interactions/interactions-handler.ts';
+import type { ObservedInteraction } from '../functions/interactions/run-interaction.ts';
 import { deriveManifest } from '../functions/kit/handler-manifest.ts';
 import { loadHandlers } from '../functions/kit/load-handlers.ts';
 import { createRegistry, type HandlerFile } from '../functions/kit/registry.ts';
 import { createDynamoDBClient, createDynamoDBDocumentClient, createSqsClient } from '../shared/aws-clients.ts';
 import type { Clock } from '../shared/clock.ts';
-import { readFunctionsConfig, readRebalanceConfig, readWorkerConfig } from '../shared/config.ts';
+import { readEndpointConfig, readFunctionsConfig, readRebalanceConfig, readWorkerConfig } from '../shared/config.ts';
 import type { ControlPlane } from '../shared/control/control-queue.ts';
 import { DynamoDbReplies } from '../shared/control/dynamodb-replies.ts';
 import { Fleet } from '../shared/control/fleet.ts';
@@ -17,7 +17,7 @@ import type { Random } from '../shared/random.ts';
 import { SqsControlPlane } from '../shared/control/sqs-control-queue.ts';
 import { AwsFaults } from './aws-faults.ts';
 import { startEmbeddedCloud } from './cloud/embedded-cloud.ts';
-import { interactionStream, readIdentity } from './discord/event-identity.ts';
+import { endpointInteractionStream, interactionStream, readIdentity } from './discord/event-identity.ts';
 import { allIntents } from './discord/intents.ts';
 import { CoordinatorGaps } from './coordinator-gaps.ts';
 import { FleetMonitor } from './fleet-monitor.ts';
@@ -37,6 +37,8 @@ export interface LocalFleetOptions {
   readonly shards: number | undefined;
   readonly workers: number;
   readonly dataDirectory: string | undefined;
+  /** Port of the interactions endpoint. @default any */
+  readonly endpointPort?: number | undefined;
   /** Which DynamoDB the cloud has. @default 'embedded' */
   readonly dynamodb?: 'embedded' | 'local';
   /** Puts a proxy between each worker and AWS that misbehaves on demand. @default false */
@@ -94,7 +96,7 @@ export async function startFleet(options: LocalFleetOptions): Promise<LocalFleet
     const { dataDirectory, dynamodb: whichDynamodb = 'embedded' } = options;
     const cloud = await startEmbeddedCloud({ dataDirectory, dynamodb: whichDynamodb, logger, clock });
     closers.push(() => cloud.stop());
-    const ledger = new Ledger({ settlingMs, unordered: [interactionStream] });
+    const ledger = new Ledger({ settlingMs, unordered: [interactionStream, endpointInteractionStream] });
     const discord = isSimulated
       ? await SimulatedDiscord.start({
           shards: options.shards ?? defaultShards,
@@ -113,6 +115,8 @@ export async function startFleet(options: LocalFleetOptions): Promise<LocalFleet
     if (awsFaults) closers.push(() => awsFaults.stop());
     const whole = { ...settings, ...discord?.environment, ...cloud.environment };
     const config = readFunctionsConfig(whole);
+    // With the real Discord an endpoint is served when there is a key; a tunnel brings Discord's requests to it.
+    const { publicKey } = present(whole)['DISCORD_PUBLIC_KEY'] ? readEndpointConfig(whole) : {};
 
     const aws = awsSettings(cloud.environment);
     const dynamodb = createDynamoDBClient('general', aws.dynamodb);
@@ -163,10 +167,14 @@ export async function startFleet(options: LocalFleetOptions): Promise<LocalFleet
       clock,
       random,
       logger,
+      publicKey,
+      endpointPort: options.endpointPort ?? 0,
       onEvent: (event) => fleet.takeEvent(event),
       onInteraction: (interaction) => fleet.takeInteraction(interaction),
     });
     closers.push(() => functions.stop());
+    fleet.endpointUrl = functions.endpoint?.url;
+    if (functions.endpoint) await discord?.useEndpoint(functions.endpoint.url);
     for (const workerId of workerIds) fleet.workers.start(workerId);
     return fleet;
   } catch (error) {
@@ -215,6 +223,8 @@ export class LocalFleet {
   readonly store: DynamoDbStore;
   /** Asks workers and shards. */
   readonly requests: Fleet;
+  /** Where interactions are taken over HTTP; `undefined` without a public key. */
+  endpointUrl: string | undefined;
   /** Rejects when the fleet cannot go on: an emulator died, or a worker did before the fleet was ready. */
   readonly failed: Promise<never>;
   readonly #fail: (error: unknown) => void;
@@ -361,10 +371,10 @@ export class LocalFleet {
       this.#logger.error({ verdict, ...identity, seq, type, receiveCount, header }, 'ledger.fault');
   }
 
-  takeInteraction({ outcome, envelope }: ObservedInteraction): void {
-    // A standard queue may deliver twice; the claim then keeps the handler from running twice.
+  takeInteraction({ outcome, interaction }: ObservedInteraction): void {
+    // A standard queue may deliver twice, a request may be replayed; the claim keeps the handler from running twice.
     if (outcome === 'duplicate') return;
-    const identity = readIdentity(envelope.interaction);
+    const identity = readIdentity(interaction);
     if (identity === undefined) return;
     if (outcome === 'expired') {
       // It came too late to be answered, or is a late copy of one that was.

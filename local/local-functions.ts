@@ -6,7 +6,11 @@ import { createEventsHandler } from '../functions/events/events-handler.ts';
 import { DynamoDBDeliveryMarks } from '../functions/events/dynamodb-delivery-marks.ts';
 import { SqsDeadLetters } from '../functions/events/sqs-dead-letters.ts';
 import { InteractionClaims } from '../functions/interactions/interaction-claims.ts';
-import { createInteractionsHandler, type ObservedInteraction } from '../functions/interactions/interactions-handler.ts';
+import { GuildShards } from '../functions/interactions/endpoint/guild-shards.ts';
+import { createInteractionsEndpoint } from '../functions/interactions/endpoint/interactions-endpoint.ts';
+import { RequestSignature } from '../functions/interactions/endpoint/request-signature.ts';
+import { createInteractionsHandler } from '../functions/interactions/interactions-handler.ts';
+import type { ObservedInteraction } from '../functions/interactions/run-interaction.ts';
 import { createHandlerServices } from '../functions/kit/handler-services.ts';
 import type { Registry } from '../functions/kit/registry.ts';
 import { StoredShards } from '../functions/kit/shard-context.ts';
@@ -14,10 +18,12 @@ import { createRebalanceHandler } from '../functions/rebalance/rebalance-handler
 import type { Clock } from '../shared/clock.ts';
 import type { FunctionsConfig, RebalanceConfig } from '../shared/config.ts';
 import type { CoordinationStore } from '../shared/coordination/store.ts';
+import { functionTimeoutSeconds } from '../shared/fleet-resources.ts';
 import type { Logger } from '../shared/logger.ts';
 import type { ProvisionedFleet } from '../shared/provision.ts';
 import type { Random } from '../shared/random.ts';
 import { SqsControlPlane } from '../shared/control/sqs-control-queue.ts';
+import { FunctionUrl } from './cloud/function-url.ts';
 import { type LambdaSchedule, startSchedule } from './cloud/lambda-schedule.ts';
 import { type EventSource, startEventSource } from './cloud/sqs-event-source.ts';
 
@@ -34,6 +40,10 @@ export interface LocalFunctionsOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** The application's key; without it there is no interactions endpoint. */
+  readonly publicKey: string | undefined;
+  /** Port of the interactions endpoint; 0 for any. */
+  readonly endpointPort: number;
   readonly onEvent: (event: ObservedEvent) => void;
   readonly onInteraction: (interaction: ObservedInteraction) => void;
 }
@@ -43,6 +53,8 @@ const rebalanceTimeoutMs = 60_000;
 
 /** The Lambda functions of a fleet: those that run handlers, on triggers of the embedded cloud's queues, and the scheduled one. */
 export class LocalFunctions {
+  /** The interactions endpoint; absent without a public key. */
+  readonly endpoint: FunctionUrl | undefined;
   readonly #sources: readonly EventSource[];
   readonly #rebalance: LambdaSchedule;
   readonly #stopping: AbortController;
@@ -73,20 +85,44 @@ export class LocalFunctions {
         observe: options.onEvent,
       }),
     });
+    const interactionsDeps = {
+      ...common,
+      random,
+      claims: new InteractionClaims(documents, config.directoryTable, clock, random),
+      observe: options.onInteraction,
+    };
     const interactions = await startEventSource({
       ...source,
       functionName: 'interactions',
       queueUrl: queues.interactionsQueueUrl,
       handler: createInteractionsHandler({
-        ...common,
-        api: services.api,
-        table: services.table,
-        random,
+        ...interactionsDeps,
         logger: logger.child({ function: 'interactions' }),
-        claims: new InteractionClaims(documents, config.directoryTable, clock),
-        observe: options.onInteraction,
       }),
     });
+    const endpointLogger = logger.child({ function: 'interactions-endpoint' });
+    const endpoint =
+      options.publicKey === undefined
+        ? undefined
+        : await FunctionUrl.start({
+            functionName: 'interactions-endpoint',
+            functionTimeoutMs: functionTimeoutSeconds.interactions * 1000,
+            port: options.endpointPort,
+            handler: createInteractionsEndpoint({
+              ...interactionsDeps,
+              signature: new RequestSignature(options.publicKey),
+              shards: new GuildShards({
+                store: options.coordination,
+                shards: common.shards,
+                clock,
+                logger: endpointLogger,
+              }),
+              logger: endpointLogger,
+            }),
+            clock,
+            random,
+            logger,
+          });
     const stopping = new AbortController();
     const rebalance = startSchedule({
       functionName: 'rebalance',
@@ -106,18 +142,28 @@ export class LocalFunctions {
       clock,
       random,
     });
-    return new LocalFunctions([events, interactions], rebalance, stopping);
+    return new LocalFunctions({ sources: [events, interactions], endpoint, rebalance, stopping });
   }
 
-  private constructor(sources: readonly EventSource[], rebalance: LambdaSchedule, stopping: AbortController) {
-    this.#sources = sources;
-    this.#rebalance = rebalance;
-    this.#stopping = stopping;
+  private constructor(parts: {
+    sources: readonly EventSource[];
+    endpoint: FunctionUrl | undefined;
+    rebalance: LambdaSchedule;
+    stopping: AbortController;
+  }) {
+    this.#sources = parts.sources;
+    this.endpoint = parts.endpoint;
+    this.#rebalance = parts.rebalance;
+    this.#stopping = parts.stopping;
   }
 
   /** Takes nothing more from the queues and waits for what is running, for a bounded time. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    await Promise.all([this.#rebalance.stop(), ...this.#sources.map((source) => source.stop({ withinMs: 5000 }))]);
+    await Promise.all([
+      this.endpoint?.stop(),
+      this.#rebalance.stop(),
+      ...this.#sources.map((source) => source.stop({ withinMs: 5000 })),
+    ]);
   }
 }

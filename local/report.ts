@@ -51,7 +51,24 @@ export interface RunReport {
   readonly readyAfterMs: number;
   readonly shards: number;
   readonly guilds: number;
-  readonly interactions?: { readonly sent: number; readonly answered: number; readonly expired: number };
+  readonly interactions?: {
+    readonly sent: number;
+    /** Answered in Discord's three seconds. */
+    readonly answered: number;
+    /** Reached their handler after them. */
+    readonly expired: number;
+    /** First answers that Discord refused as late, and as the second ones. */
+    readonly late: number;
+    readonly answeredTwice: number;
+    /** Of them, those that were sent to the interactions endpoint; the others went over the gateway. */
+    readonly overHttp: {
+      readonly sent: number;
+      readonly answered: number;
+      readonly failures: Readonly<Record<string, number>>;
+    };
+  };
+  /** Where interactions are taken over HTTP. */
+  readonly interactionsEndpoint?: string;
   /** Events whose handler failed for good. */
   readonly deadLetters: number;
   /** Workers that ended by themselves and were started again. */
@@ -99,7 +116,10 @@ export function renderReport(report: RunReport): string[] {
   add('handoffs', report.handoffs);
   add('takeovers', report.takeovers);
   if (report.interactions)
-    add('interactions', `${report.interactions.answered} of ${report.interactions.sent} answered`);
+    add(
+      'interactions',
+      `${report.interactions.answered} of ${report.interactions.sent} answered, over HTTP ${report.interactions.overHttp.answered} of ${report.interactions.overHttp.sent}`,
+    );
   add('latency', `p50 ${report.latencyMs.p50} ms, p99 ${report.latencyMs.p99} ms`);
   add('events/s', Math.round(report.eventsPerSecond));
   add('ready after', `${(report.readyAfterMs / 1000).toFixed(1)} s`);

@@ -1,7 +1,10 @@
 import type { Clock } from '../shared/clock.ts';
+import { BatonError } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
 import type { Random } from '../shared/random.ts';
-import { interactionStream } from './discord/event-identity.ts';
+import { endpointInteractionStream, interactionStream } from './discord/event-identity.ts';
+import type { EndpointTotals } from './discord/interactions-endpoint.ts';
+import type { InteractionTotals } from './discord/interactions.ts';
 import { type DiscordSimulator, startSimulator } from './discord/simulator.ts';
 import type { DiscordView } from './fleet-monitor.ts';
 import type { Ledger } from './ledger.ts';
@@ -21,8 +24,9 @@ const guildsPerShard = 25;
 const replayedEvents = guildsPerShard * 75;
 /** And, however lively its guilds are, those of the last twenty seconds or so. */
 const replayedForMs = 20_000;
-/** Slash commands a second, when there is traffic at all. */
-const interactionsPerSecond = 2;
+const interactionStreams: ReadonlySet<string> = new Set([interactionStream, endpointInteractionStream]);
+/** Slash commands a second, over gateway and endpoint in turn, when there is traffic at all. */
+const interactionsPerSecond = 4;
 /** A bot of middle size: sixteen shards identify at once, the seventeenth five seconds later. */
 const maxConcurrency = 16;
 
@@ -43,7 +47,7 @@ export class SimulatedDiscord implements DiscordView {
       clock,
       random,
       onEmit: (stream, n, type, atMs) => {
-        if (stream === interactionStream || isWanted(type)) ledger.emitted(stream, n, atMs);
+        if (interactionStreams.has(stream) || isWanted(type)) ledger.emitted(stream, n, atMs);
       },
       onUndeliverable: (stream, n, reason) => {
         logger.warn({ stream, n, reason }, 'discord.event_given_up');
@@ -59,8 +63,9 @@ export class SimulatedDiscord implements DiscordView {
   }
 
   /** What a worker needs in its environment to talk to this Discord. */
-  get environment(): { DISCORD_TOKEN: string; DISCORD_API_URL: string } {
-    return { DISCORD_TOKEN: this.simulator.token ?? '', DISCORD_API_URL: this.simulator.apiUrl };
+  get environment(): { DISCORD_TOKEN: string; DISCORD_API_URL: string; DISCORD_PUBLIC_KEY: string } {
+    const { token = '', apiUrl, publicKey } = this.simulator;
+    return { DISCORD_TOKEN: token, DISCORD_API_URL: apiUrl, DISCORD_PUBLIC_KEY: publicKey };
   }
 
   connectedShards(): ReadonlySet<number> {
@@ -102,15 +107,24 @@ export class SimulatedDiscord implements DiscordView {
     return this.simulator.stats.identifyViolations;
   }
 
-  /** `answered`: with a callback that Discord took. */
-  get interactions(): { emitted: number; answered: number } {
-    const { emitted, answered } = this.simulator.interactions.totals;
-    return { emitted, answered };
+  /**
+   * Sets the interactions endpoint, as the bot's owner does. Interactions then take both ways in turn, so that a run
+   * shows both; the real Discord sends all of them to the endpoint.
+   * @throws {BatonError} `CONFIG_INVALID` when Discord does not find the endpoint good.
+   */
+  async useEndpoint(url: string): Promise<void> {
+    const { status, body } = await this.simulator.endpoint.set(url);
+    if (status !== 200) throw new BatonError('CONFIG_INVALID', `interactions endpoint ${url}: ${JSON.stringify(body)}`);
+  }
+
+  /** First answers that Discord took, that came late, and that came although there was one; requests to the endpoint. */
+  get interactions(): InteractionTotals & { readonly endpoint: EndpointTotals } {
+    return { ...this.simulator.interactions.totals, endpoint: this.simulator.endpoint.totals };
   }
 
   startTraffic(eventsPerSecond: number): void {
     const commands = eventsPerSecond > 0 ? interactionsPerSecond : 0;
-    this.simulator.traffic.start({ eventsPerSecond, interactionsPerSecond: commands });
+    this.simulator.traffic.start({ eventsPerSecond, interactionsPerSecond: commands, alternatesInteractions: true });
   }
 
   stopTraffic(): void {

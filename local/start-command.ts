@@ -33,6 +33,8 @@ export interface StartOptions {
   /** A line every ten seconds instead of the live view. @default false */
   readonly progress?: boolean;
   readonly port?: number;
+  /** Of the interactions endpoint. @default any */
+  readonly interactionsPort?: number;
   readonly data?: string;
 }
 
@@ -73,6 +75,7 @@ export async function start(options: StartOptions): Promise<number> {
       shards: options.shards,
       workers: options.workers,
       dataDirectory: options.data,
+      endpointPort: options.interactionsPort,
       dynamodb: options.dynamodb ?? 'embedded',
       faultProxies: options.chaosMix === 'harsh',
       logDirectory,
@@ -80,6 +83,7 @@ export async function start(options: StartOptions): Promise<number> {
       random: systemRandom,
       logger: fileLogger(logDirectory),
     });
+    if (fleet.endpointUrl !== undefined) view.note(`Interactions endpoint: ${fleet.endpointUrl}`);
     try {
       run = new StartRun(options, fleet, view, stopSignals);
       const report = await Promise.race([run.toTheEnd(), fleet.failed]);
@@ -266,8 +270,16 @@ class StartRun {
           sent: interactions.emitted,
           answered: interactions.answered,
           expired: this.#fleet.expiredInteractions,
+          late: interactions.late,
+          answeredTwice: interactions.acknowledgedTwice,
+          overHttp: {
+            sent: interactions.endpoint.sent,
+            answered: interactions.endpoint.answered,
+            failures: interactions.endpoint.failures,
+          },
         },
       }),
+      ...(this.#fleet.endpointUrl !== undefined && { interactionsEndpoint: this.#fleet.endpointUrl }),
       unfencedEnvelopes: this.#fleet.unfencedEnvelopes,
       identifies: monitor.identifies,
       resumes: monitor.resumes,

@@ -1,80 +1,309 @@
-import type { API, CreateInteractionResponseOptions, EditInteractionResponseOptions } from '@discordjs/core';
-import { type APIMessage, MessageFlags } from 'discord-api-types/v10';
-import type { Reply } from '../kit/command-context.ts';
+import type { API } from '@discordjs/core';
+import { DiscordAPIError, type RawFile } from '@discordjs/rest';
+import {
+  type APIApplicationCommandOptionChoice,
+  type APIInteraction,
+  type APIInteractionResponse,
+  type APIMessage,
+  type APIModalInteractionResponseCallbackData,
+  InteractionResponseType,
+  InteractionType,
+  MessageFlags,
+  RESTJSONErrorCodes,
+} from 'discord-api-types/v10';
+import type { Clock } from '../../shared/clock.ts';
+import { BatonError } from '../../shared/errors.ts';
+import type { Edit, FollowUp, MessageUpdate, Reply } from '../kit/interaction-context.ts';
+import type { InteractionAnswers } from '../kit/route-interaction.ts';
+import {
+  type AnswerRequest,
+  type AnswerState,
+  type AnswerStep,
+  answerStep,
+  type Deferral,
+  original,
+} from './answer-steps.ts';
+import type { SendFirstAnswer } from './first-answer.ts';
+import { ephemeralWish, type HandlerMessage, messageParts } from './message-parts.ts';
 
-/** Where an interaction stands: what may be said next depends on it. */
-type AnswerState = 'open' | 'deferred' | 'answered';
+export interface InteractionAnswerDeps {
+  readonly api: API;
+  readonly interaction: APIInteraction;
+  readonly sendFirst: SendFirstAnswer;
+  /** Ends requests that follow the first answer. */
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+}
 
-/** Talks to the user of one interaction over Discord's callback and follow-up routes. */
-export class InteractionAnswer {
-  readonly #api: API;
-  readonly #interaction: { readonly id: string; readonly token: string; readonly application_id: string };
-  readonly #signal: AbortSignal;
-  #state: AnswerState = 'open';
+/** Discord takes in a first answer that it got in an HTTP response a moment after the response is out of our hands. */
+const takenInWithinMs = 2000;
+const askAgainEveryMs = 150;
 
-  constructor(
-    api: API,
-    interaction: { readonly id: string; readonly token: string; readonly application_id: string },
-    signal: AbortSignal,
-  ) {
-    this.#api = api;
-    this.#interaction = interaction;
-    this.#signal = signal;
+/**
+ * Talks to the user of one interaction: the first answer by the way the interaction came, further ones by REST. Answers
+ * go out one after the other, in the order in which they were asked for.
+ */
+export class InteractionAnswer implements InteractionAnswers {
+  readonly #deps: InteractionAnswerDeps;
+  #state: AnswerState = { kind: 'open' };
+  #underWay = 0;
+  #last: Promise<unknown> = Promise.resolve();
+  #firstAtMs = 0;
+  #wasDeferred = false;
+
+  constructor(deps: InteractionAnswerDeps) {
+    this.#deps = deps;
   }
 
+  /** Whether Discord still waits for the first answer. */
   get isOpen(): boolean {
-    return this.#state === 'open';
+    return this.#state.kind === 'open';
   }
 
-  async reply(message: Reply): Promise<void> {
-    const { id, token } = this.#interaction;
-    await this.#api.interactions.reply(id, token, inDiscordsForm(message), { signal: this.#signal });
-    this.#state = 'answered';
+  /** Whether the clock deferred for the handler. */
+  get wasDeferred(): boolean {
+    return this.#wasDeferred;
   }
 
-  async defer({ ephemeral = false }: { readonly ephemeral?: boolean } = {}): Promise<void> {
-    const { id, token } = this.#interaction;
-    const flags = ephemeral ? { flags: MessageFlags.Ephemeral } : {};
-    await this.#api.interactions.defer(id, token, flags, { signal: this.#signal });
-    this.#state = 'deferred';
-  }
-
-  async editReply(message: string | EditInteractionResponseOptions): Promise<APIMessage> {
-    const { application_id, token } = this.#interaction;
-    const body = typeof message === 'string' ? { content: message } : message;
-    const edited = await this.#api.interactions.editReply(application_id, token, body, '@original', {
-      signal: this.#signal,
+  /** @throws {BatonError} `ANSWER_OUT_OF_TURN` when there was a first answer. */
+  reply(message: Reply): Promise<void> {
+    const { body, files } = messageParts(message);
+    return this.#inTurn(async () => {
+      const step = this.#step({ kind: 'reply', ephemeral: ephemeralWish(message) });
+      if (step.how !== 'first') return void (await this.#carryOut(step, message));
+      await this.#first({ type: InteractionResponseType.ChannelMessageWithSource, data: body }, files);
+      this.#state = { kind: 'answered', replyId: original };
     });
-    this.#state = 'answered';
-    return edited;
   }
 
-  followUp(message: Reply): Promise<APIMessage> {
-    const { application_id, token } = this.#interaction;
-    return this.#api.interactions.followUp(application_id, token, inDiscordsForm(message), { signal: this.#signal });
+  /** @throws {BatonError} `ANSWER_OUT_OF_TURN` when there was a first answer by the handler. */
+  defer({ ephemeral = false }: { readonly ephemeral?: boolean } = {}): Promise<void> {
+    return this.#inTurn(() => this.#defer({ as: 'message', ephemeral }));
+  }
+
+  /** @throws {BatonError} `ANSWER_OUT_OF_TURN` as {@link defer}, and where there is no message to update. */
+  deferUpdate(): Promise<void> {
+    return this.#inTurn(() => {
+      this.#requireMessage('deferUpdate');
+      return this.#defer({ as: 'update' });
+    });
+  }
+
+  /** @throws {BatonError} `ANSWER_OUT_OF_TURN` when there was a first answer, or there is no message to update. */
+  update(message: MessageUpdate): Promise<void> {
+    const { body, files } = messageParts(message);
+    return this.#inTurn(async () => {
+      this.#requireMessage('update');
+      const step = this.#step({ kind: 'update' });
+      if (step.how !== 'first') return void (await this.#carryOut(step, message));
+      await this.#first({ type: InteractionResponseType.UpdateMessage, data: body }, files);
+      this.#state = { kind: 'answered', replyId: original };
+    });
+  }
+
+  /** @throws {BatonError} `ANSWER_OUT_OF_TURN` when there was a first answer, be it that it was deferred. */
+  showModal(modal: APIModalInteractionResponseCallbackData): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#step({ kind: 'showModal' });
+      await this.#first({ type: InteractionResponseType.Modal, data: modal });
+      this.#state = { kind: 'answered', replyId: original };
+    });
+  }
+
+  /** @throws {BatonError} `ANSWER_OUT_OF_TURN` when there was no first answer. */
+  editReply(message: Edit): Promise<APIMessage> {
+    return this.#inTurn(async () => (await this.#carryOut(this.#step({ kind: 'editReply' }), message)) as APIMessage);
+  }
+
+  /** @throws {BatonError} `ANSWER_OUT_OF_TURN` when there was no first answer. */
+  deleteReply(): Promise<void> {
+    return this.#inTurn(async () => {
+      const step = this.#step({ kind: 'deleteReply' });
+      if (step.how === 'message') await this.#delete(step.id);
+    });
+  }
+
+  /** @throws {BatonError} `ANSWER_OUT_OF_TURN` when there was no first answer. */
+  followUp(message: FollowUp): Promise<APIMessage> {
+    return this.#inTurn(
+      async () =>
+        (await this.#carryOut(
+          this.#step({ kind: 'followUp', ephemeral: ephemeralWish(message) }),
+          message,
+        )) as APIMessage,
+    );
+  }
+
+  /** The suggestions of an autocompletion; too late ones are dropped, as Discord would. */
+  suggest(choices: readonly APIApplicationCommandOptionChoice[]): Promise<void> {
+    return this.#inTurn(async () => {
+      if (!this.isOpen) return;
+      await this.#first({
+        type: InteractionResponseType.ApplicationCommandAutocompleteResult,
+        data: { choices: [...choices] },
+      });
+      this.#state = { kind: 'answered', replyId: original };
+    });
+  }
+
+  /**
+   * Defers for a handler that takes its time, unless an answer is there or on its way. What the handler then answers
+   * finds its way all the same.
+   */
+  async deferForHandler({ ephemeral }: { readonly ephemeral: boolean }): Promise<void> {
+    if (!this.isOpen || this.#underWay > 0) return;
+    const { interaction } = this.#deps;
+    if (interaction.type === InteractionType.ApplicationCommandAutocomplete) return this.suggest([]);
+    const given: Deferral = this.#hasMessage ? { as: 'update' } : { as: 'message', ephemeral };
+    await this.#inTurn(async () => {
+      await this.#first(deferralResponse(given));
+      this.#wasDeferred = true;
+      this.#state = { kind: 'deferred', given, wanted: undefined };
+    });
   }
 
   /** Tells the user that it went wrong, by the way that is still open. */
   async apologize(content: string): Promise<void> {
-    switch (this.#state) {
+    const { interaction } = this.#deps;
+    if (interaction.type === InteractionType.ApplicationCommandAutocomplete) return this.suggest([]);
+    switch (this.#state.kind) {
       case 'open':
-        await this.reply({ content, ephemeral: true });
+        return this.reply({ content, ephemeral: true });
+      case 'deferred': {
+        const { given } = this.#state;
+        // In the place of "thinking…", whoever sees that.
+        if (given.as === 'message') return this.reply({ content, ephemeral: given.ephemeral });
         break;
-      case 'deferred':
-        await this.editReply(content);
-        break;
+      }
       case 'answered':
-        await this.followUp({ content, ephemeral: true });
         break;
+    }
+    await this.followUp({ content, ephemeral: true });
+  }
+
+  get #hasMessage(): boolean {
+    const { type, message } = this.#deps.interaction;
+    return type === InteractionType.MessageComponent || (type === InteractionType.ModalSubmit && message !== undefined);
+  }
+
+  #requireMessage(what: string): void {
+    if (this.#hasMessage) return;
+    throw new BatonError('ANSWER_OUT_OF_TURN', `${what}: this interaction came from no message that could be changed`);
+  }
+
+  async #defer(deferral: Deferral): Promise<void> {
+    const step = this.#step({ kind: 'defer', deferral });
+    if (step.how === 'nothing') {
+      this.#state = step.next;
+      return;
+    }
+    await this.#first(deferralResponse(deferral));
+    this.#state = { kind: 'deferred', given: deferral, wanted: deferral };
+  }
+
+  #step(request: AnswerRequest): Exclude<AnswerStep, { how: 'refuse' }> {
+    const step = answerStep(this.#state, request);
+    if (step.how === 'refuse') throw new BatonError('ANSWER_OUT_OF_TURN', step.reason);
+    return step;
+  }
+
+  /** Edits or sends a message, as `step` says. */
+  async #carryOut(
+    step: Exclude<AnswerStep, { how: 'refuse' }>,
+    message: HandlerMessage,
+  ): Promise<APIMessage | undefined> {
+    switch (step.how) {
+      case 'message': {
+        const edited = await this.#edit(step.id, message);
+        this.#state = { kind: 'answered', replyId: step.id };
+        return edited;
+      }
+      case 'followUp': {
+        if (step.replacing) await this.#delete(original);
+        const sent = await this.#followUp(message, step.ephemeral);
+        if (step.isReply || step.replacing) this.#state = { kind: 'answered', replyId: sent.id };
+        return sent;
+      }
+      case 'first':
+      case 'nothing':
+        return undefined;
+    }
+  }
+
+  async #first(body: APIInteractionResponse, files?: RawFile[]): Promise<void> {
+    await this.#deps.sendFirst({ body, files });
+    this.#firstAtMs = this.#deps.clock.monotonicMs();
+  }
+
+  #edit(messageId: string, message: HandlerMessage): Promise<APIMessage> {
+    const { api, interaction, signal } = this.#deps;
+    // Whether it is for one user alone was settled when the message was made.
+    const { body, files } = messageParts(message, false);
+    const changes = { ...body, ...(files && { files }) };
+    return this.#onceTakenIn(() =>
+      api.interactions.editReply(interaction.application_id, interaction.token, changes, messageId, { signal }),
+    );
+  }
+
+  async #delete(messageId: string): Promise<void> {
+    const { api, interaction, signal } = this.#deps;
+    await this.#onceTakenIn(() =>
+      api.interactions.deleteReply(interaction.application_id, interaction.token, messageId, { signal }),
+    );
+  }
+
+  #followUp(message: HandlerMessage, ephemeral: boolean): Promise<APIMessage> {
+    const { api, interaction, signal } = this.#deps;
+    const { body, files } = messageParts(message, ephemeral);
+    const whole = { ...body, ...(files && { files }) };
+    return this.#onceTakenIn(() =>
+      api.interactions.followUp(interaction.application_id, interaction.token, whole, { signal }),
+    );
+  }
+
+  /** Right after a first answer in an HTTP response Discord may not know of it yet, and says that there is none. */
+  async #onceTakenIn<T>(send: () => Promise<T>): Promise<T> {
+    const { clock, signal } = this.#deps;
+    for (;;) {
+      try {
+        return await send();
+      } catch (error) {
+        const isEarly = clock.monotonicMs() - this.#firstAtMs < takenInWithinMs;
+        if (!isEarly || !isUnknown(error) || signal.aborted) throw error;
+        await clock.sleep(askAgainEveryMs, signal);
+      }
+    }
+  }
+
+  async #inTurn<T>(act: () => Promise<T>): Promise<T> {
+    this.#underWay += 1;
+    const turn = this.#last.then(act);
+    // The next one's turn comes whatever became of this one.
+    this.#last = turn.then(
+      () => {},
+      () => {},
+    );
+    try {
+      return await turn;
+    } finally {
+      this.#underWay -= 1;
     }
   }
 }
 
-function inDiscordsForm(message: Reply): CreateInteractionResponseOptions {
-  if (typeof message === 'string') return { content: message };
-  const { ephemeral, ...body } = message;
-  if (!ephemeral) return body;
-  // oxlint-disable-next-line typescript/no-unsafe-enum-assignment -- flags are bits; a union of two is of the enum.
-  const flags: MessageFlags = (body.flags ?? 0) | MessageFlags.Ephemeral;
-  return { ...body, flags };
+const unknownCodes: ReadonlySet<number | string> = new Set([
+  RESTJSONErrorCodes.UnknownWebhook,
+  RESTJSONErrorCodes.UnknownMessage,
+]);
+
+function isUnknown(error: unknown): boolean {
+  return error instanceof DiscordAPIError && unknownCodes.has(error.code);
+}
+
+function deferralResponse(deferral: Deferral): APIInteractionResponse {
+  if (deferral.as === 'update') return { type: InteractionResponseType.DeferredMessageUpdate };
+  return {
+    type: InteractionResponseType.DeferredChannelMessageWithSource,
+    ...(deferral.ephemeral && { data: { flags: MessageFlags.Ephemeral } }),
+  };
 }

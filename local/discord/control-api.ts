@@ -163,6 +163,7 @@ function commandsOf({
         running: z.boolean().default(true),
         eventsPerSecond: z.number().nonnegative().max(100_000).optional(),
         interactionsPerSecond: z.number().nonnegative().max(10_000).optional(),
+        alternatesInteractions: z.boolean().optional(),
         mix: z.union([z.enum(mixProfiles), z.record(z.string(), z.number().nonnegative())]).optional(),
         directMessageShare: z.number().min(0).max(1).optional(),
       }),

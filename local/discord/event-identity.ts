@@ -1,7 +1,7 @@
 /**
  * Every event of the simulator's traffic carries who it is in an undocumented key of `d`, as Discord itself sends
- * undocumented keys: `"baton_seq":"<stream>:<n>"`. A stream is a guild's id, {@link directMessageStream} or
- * {@link interactionStream}; `n` counts from 1 without holes. It is always the first key of `d`.
+ * undocumented keys: `"baton_seq":"<stream>:<n>"`. A stream is a guild's id, {@link directMessageStream},
+ * {@link interactionStream} or {@link endpointInteractionStream}; `n` counts from 1 without holes. It is always the first key of `d`.
  */
 export interface EventIdentity {
   readonly stream: string;
@@ -13,8 +13,11 @@ const identityKey = 'baton_seq';
 /** Stream of events without a guild: they go to shard 0. */
 export const directMessageStream = 'dm';
 
-/** Stream of all INTERACTION_CREATE events: they travel apart from the events of their guild, so they are counted apart. */
+/** Stream of all INTERACTION_CREATE events of the gateway: they travel apart from the events of their guild, so they are counted apart. */
 export const interactionStream = 'interactions';
+
+/** Stream of the interactions that go to the interactions endpoint. */
+export const endpointInteractionStream = 'endpoint-interactions';
 
 /** The JSON object `body` with the identity put in front of its keys. */
 export function withIdentity(body: string, stream: string, n: number): string {

@@ -15,8 +15,15 @@ import type { World } from './world.ts';
 
 /** One call of a handler about an interaction. */
 export interface InteractionAnswer {
-  readonly kind: 'callback' | 'followUp' | 'editOriginal' | 'editFollowUp' | 'deleteOriginal' | 'deleteFollowUp';
-  /** Callback type, for `callback`. */
+  readonly kind:
+    | 'callback'
+    | 'endpointAnswer'
+    | 'followUp'
+    | 'editOriginal'
+    | 'editFollowUp'
+    | 'deleteOriginal'
+    | 'deleteFollowUp';
+  /** Callback type, for `callback` and `endpointAnswer`. */
   readonly type: number | undefined;
   /** Unix milliseconds. */
   readonly atMs: number;
@@ -44,11 +51,11 @@ export interface InteractionRecord {
 /** Totals over all interactions so far. */
 export interface InteractionTotals {
   readonly emitted: number;
-  /** With an accepted callback. */
+  /** With an accepted first answer. */
   readonly answered: number;
-  /** Callbacks that came after the deadline. */
+  /** First answers that came after the deadline. */
   readonly late: number;
-  /** Callbacks for what had been acknowledged before. */
+  /** First answers for what had been acknowledged before. */
   readonly acknowledgedTwice: number;
 }
 
@@ -191,6 +198,17 @@ export class Interactions {
     };
   }
 
+  /** What the interactions endpoint answered in its response. */
+  endpointAnswer(id: string, body: unknown): RestAnswer {
+    const interaction = this.#byId.get(id);
+    if (!interaction) return unknownInteraction;
+    const type = callbackSchema.safeParse(body).data?.type;
+    const data = messageSchema.safeParse((body as { data?: unknown } | undefined)?.data ?? {});
+    const answer = this.#acknowledge(interaction, type, data);
+    this.#note(interaction, 'endpointAnswer', type, answer.status, data.data);
+    return answer;
+  }
+
   /** `POST /webhooks/{app}/{token}`: a follow-up message; right after a deferral it takes the place of the loading one. */
   followUp(applicationId: string, token: string, body: unknown): RestAnswer {
     const found = this.#webhook(applicationId, token);
@@ -218,6 +236,7 @@ export class Interactions {
     if (method === 'GET') return { status: 200, body: message };
     if (method === 'DELETE') {
       found.messages.delete(id);
+      if (original && found.acknowledgement.kind === 'done') found.acknowledgement.loading = false;
       this.#note(found, original ? 'deleteOriginal' : 'deleteFollowUp', undefined, 204, undefined);
       return { status: 204 };
     }

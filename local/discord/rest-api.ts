@@ -3,6 +3,7 @@ import type { Clock } from '../../shared/clock.ts';
 import type { ApplicationCommands } from './application-commands.ts';
 import { faultAnswer, type Faults } from './faults.ts';
 import { type RequestBody, readBody, sendJson } from './http-json.ts';
+import type { InteractionsEndpoint } from './interactions-endpoint.ts';
 import type { Interactions } from './interactions.ts';
 import {
   invalidForm,
@@ -36,12 +37,13 @@ interface Route {
   readonly auth: 'bot' | 'none';
   /** Whether the bucket's limit applies. */
   readonly limited: boolean;
-  readonly answer: (request: RouteRequest) => RestAnswer;
+  readonly answer: (request: RouteRequest) => RestAnswer | Promise<RestAnswer>;
 }
 
 export interface RestDeps {
   readonly world: World;
   readonly interactions: Interactions;
+  readonly endpoint: InteractionsEndpoint;
   readonly commands: ApplicationCommands;
   readonly limits: RestRateLimits;
   readonly faults: Faults;
@@ -92,7 +94,7 @@ export class RestApi {
         break;
     }
     const route = this.#routes.find(({ pattern, methods }) => pattern.test(path) && methods.includes(method));
-    answer ??= this.#answer(route, request, { method, path, query: url.searchParams, body });
+    answer ??= await this.#answer(route, request, { method, path, query: url.searchParams, body });
     const call = `${method} ${route?.path ?? path} ${answer.status}`;
     const { stats } = this.#deps;
     stats.restCalls[call] = (stats.restCalls[call] ?? 0) + 1;
@@ -105,11 +107,11 @@ export class RestApi {
     this.#stopped.abort();
   }
 
-  #answer(
+  async #answer(
     route: Route | undefined,
     request: IncomingMessage,
     { method, path, query, body }: { method: string; path: string; query: URLSearchParams; body: RequestBody },
-  ): RestAnswer {
+  ): Promise<RestAnswer> {
     const { acceptsToken, limits } = this.#deps;
     if (!route) return this.#routes.some(({ pattern }) => pattern.test(path)) ? methodNotAllowed : notFound;
     if (route.auth === 'bot') {
@@ -123,7 +125,7 @@ export class RestApi {
     const answer =
       limit?.refusal ??
       (body.kind === 'json'
-        ? route.answer({ method, params, query, body: body.value })
+        ? await route.answer({ method, params, query, body: body.value })
         : body.kind === 'invalid'
           ? restError(400, 50109, 'The request body contains invalid JSON.')
           : restError(413, 40005, 'Request entity too large'));
@@ -141,7 +143,15 @@ function route(
   return { methods: methods.split(' '), path, pattern, auth, limited, answer };
 }
 
-function routesOf({ world, interactions, commands, gatewayUrl, gatewayBot, onMessage }: RestDeps): readonly Route[] {
+function routesOf({
+  world,
+  interactions,
+  endpoint,
+  commands,
+  gatewayUrl,
+  gatewayBot,
+  onMessage,
+}: RestDeps): readonly Route[] {
   const application = () => ({
     status: 200,
     body: {
@@ -153,6 +163,7 @@ function routesOf({ world, interactions, commands, gatewayUrl, gatewayBot, onMes
       bot_public: true,
       bot_require_code_grant: false,
       verify_key: world.publicKey,
+      interactions_endpoint_url: endpoint.url ?? null,
       owner: world.dmUser,
       team: null,
       flags: 565248,
@@ -168,6 +179,11 @@ function routesOf({ world, interactions, commands, gatewayUrl, gatewayBot, onMes
     route('GET', '/gateway/bot', () => ({ status: 200, body: gatewayBot() })),
     route('GET', '/users/@me', () => ({ status: 200, body: world.botUser })),
     route('GET', '/applications/@me', application),
+    route('PATCH', '/applications/@me', async (request) => {
+      const { interactions_endpoint_url: url } = (request.body ?? {}) as { interactions_endpoint_url?: unknown };
+      const answer = url === undefined ? application() : await endpoint.set(url);
+      return answer.status === 200 ? application() : answer;
+    }),
     route('GET', '/oauth2/applications/@me', application),
     // The interaction token is the authority, and interactions are outside the limits of other routes.
     route(

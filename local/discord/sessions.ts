@@ -194,6 +194,14 @@ export class Sessions {
     return identity;
   }
 
+  /** Numbers an event of the traffic that goes elsewhere than to sessions. The answer is its body with the number. */
+  numbered(event: OutgoingEvent, stream: string): string {
+    const { clock, onEmit } = this.#deps;
+    const identity = this.#nextIdentity(stream);
+    onEmit(identity.stream, identity.n, event.type, clock.wallClockMs());
+    return withIdentity(event.body, identity.stream, identity.n);
+  }
+
   /** Sends one session something that is no traffic, such as an answer to a gateway command. */
   send(session: Session, type: string, d: unknown): void {
     session.take(type, JSON.stringify(d), this.#deps.clock.monotonicMs());

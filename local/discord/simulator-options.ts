@@ -70,6 +70,8 @@ export interface SimulatorOptions {
   readonly interactionDeadlineMs: number;
   /** Life of an interaction token. @default 900000 */
   readonly interactionTokenMs: number;
+  /** After so many interactions the endpoint gets a request with a wrong signature. @default 50 */
+  readonly probeEvery: number;
   /** REST requests per bucket. @default 50 in 1000 ms */
   readonly restBucket: { readonly requests: number; readonly perMs: number };
   /** REST requests per second with the bot's token. @default 50 */
@@ -118,9 +120,16 @@ export function resolveOptions(given: Partial<SimulatorOptions>): SimulatorOptio
     maxBufferedBytes: 16 * 1024 * 1024,
     interactionDeadlineMs: 3000,
     interactionTokenMs: 900_000,
+    probeEvery: 50,
     restBucket: { requests: 50, perMs: 1000 },
     restGlobalPerSecond: 50,
-    traffic: { eventsPerSecond: 0, interactionsPerSecond: 0, mix: 'no_privileged', directMessageShare: 0.01 },
+    traffic: {
+      eventsPerSecond: 0,
+      interactionsPerSecond: 0,
+      alternatesInteractions: false,
+      mix: 'no_privileged',
+      directMessageShare: 0.01,
+    },
     onEmit() {},
     onUndeliverable() {},
     clock: systemClock,

@@ -12,6 +12,7 @@ import { GatewayServer, listen } from './gateway-server.ts';
 import { sendJson } from './http-json.ts';
 import { IdentifyLimits } from './identify-limits.ts';
 import { intentsFor } from './intents.ts';
+import { type EndpointTotals, InteractionsEndpoint } from './interactions-endpoint.ts';
 import { type InteractionTotals, Interactions } from './interactions.ts';
 import { RestApi } from './rest-api.ts';
 import { RestRateLimits } from './rest-rate-limits.ts';
@@ -43,6 +44,8 @@ export interface SimulatorState {
   readonly faults: ReturnType<Faults['state']>;
   readonly traffic: { readonly running: boolean; readonly rates: Traffic['rates'] };
   readonly interactions: InteractionTotals;
+  /** The interactions endpoint, if one is set. */
+  readonly endpoint: { readonly url: string | undefined } & EndpointTotals;
   readonly stats: SimulatorStats;
 }
 
@@ -55,6 +58,7 @@ export class DiscordSimulator {
   readonly traffic: Traffic;
   readonly faults: Faults;
   readonly interactions: Interactions;
+  readonly endpoint: InteractionsEndpoint;
   readonly commands: ApplicationCommands;
   readonly identifyLimits: IdentifyLimits;
   /** What `GET /gateway/bot` recommends. */
@@ -108,15 +112,20 @@ export class DiscordSimulator {
     });
     this.faults = new Faults({ server: this.#gateway, sessions, random, unknownEvents: corpus.unknownEvents });
     this.interactions = new Interactions({ options, world, clock, random });
+    const { interactions } = this;
+    const { interactionDeadlineMs, probeEvery } = options;
+    this.endpoint = new InteractionsEndpoint({ world, interactions, clock, interactionDeadlineMs, probeEvery });
+    const { endpoint } = this;
     this.commands = new ApplicationCommands(world);
     const factory = new EventFactory({ corpus, world, clock, random });
     this.traffic = new Traffic(
-      { world, sessions, factory, interactions: this.interactions, mixes: corpus.mixes, clock, random, stats },
+      { world, sessions, factory, interactions, endpoint, mixes: corpus.mixes, clock, random, stats },
       options.traffic,
     );
     this.#rest = new RestApi({
       world,
-      interactions: this.interactions,
+      interactions,
+      endpoint,
       commands: this.commands,
       limits: new RestRateLimits({ bucket: options.restBucket, globalPerSecond: options.restGlobalPerSecond }, clock),
       faults: this.faults,
@@ -223,6 +232,7 @@ export class DiscordSimulator {
       faults: this.faults.state(),
       traffic: { running: this.traffic.running, rates: this.traffic.rates },
       interactions: this.interactions.totals,
+      endpoint: { url: this.endpoint.url, ...this.endpoint.totals },
       stats: this.stats,
     };
   }
@@ -234,6 +244,7 @@ export class DiscordSimulator {
     this.#rest.stop();
     this.#sessions.stop();
     this.#gateway.stop();
+    await this.endpoint.stop();
     const closed = new Promise<void>((resolve) => this.#http.close(() => resolve()));
     this.#http.closeAllConnections();
     await closed;

@@ -2,8 +2,9 @@ import type { Clock, Timer } from '../../shared/clock.ts';
 import { type Random, randomBelow } from '../../shared/random.ts';
 import type { MixProfile } from './corpus.ts';
 import type { EventFactory } from './event-factory.ts';
-import { type EventIdentity, interactionStream } from './event-identity.ts';
+import { endpointInteractionStream, type EventIdentity, interactionStream } from './event-identity.ts';
 import { intentsFor } from './intents.ts';
+import type { InteractionsEndpoint } from './interactions-endpoint.ts';
 import type { InteractionRecord, Interactions } from './interactions.ts';
 import type { Sessions } from './sessions.ts';
 import type { SimulatorStats } from './simulator-stats.ts';
@@ -15,6 +16,11 @@ export interface TrafficRates {
   readonly eventsPerSecond: number;
   /** Slash commands (`/ping` and `/shard` in turn) per second over all guilds. */
   readonly interactionsPerSecond: number;
+  /**
+   * With an interactions endpoint, every other interaction goes over the gateway all the same. Discord itself sends all
+   * of them to the endpoint.
+   */
+  readonly alternatesInteractions: boolean;
   /** Frequency of the event types: a profile of `corpus/mix.json`, or weights by type. INTERACTION_CREATE is left out. */
   readonly mix: MixProfile | Readonly<Record<string, number>>;
   /** Share, 0 to 1, of the events that happen in a DM (shard 0), where their type allows it. */
@@ -26,6 +32,7 @@ export interface TrafficDeps {
   readonly sessions: Sessions;
   readonly factory: EventFactory;
   readonly interactions: Interactions;
+  readonly endpoint: InteractionsEndpoint;
   readonly mixes: Readonly<Record<MixProfile, Readonly<Record<string, number>>>>;
   readonly clock: Clock;
   readonly random: Random;
@@ -72,6 +79,7 @@ export class Traffic {
   #shares: number[] = [];
   #outages: Guild[] = [];
   #commandNumber = 0;
+  #viaGateway = false;
   #timer: Timer | undefined;
 
   /** @throws {RangeError} when the mix names no type that can be sent. */
@@ -122,22 +130,39 @@ export class Traffic {
     return sessions.emit(targets, factory.make(type, guild), guild);
   }
 
-  /** Sends a slash command now; `undefined` when no session was there to take it. */
+  /** Sends a slash command now: to the endpoint, where there is one. `undefined` when no session was there to take it. */
   sendCommand(command: string, guild: Guild): InteractionRecord | undefined {
-    const { sessions, factory, interactions, stats } = this.#deps;
+    const { endpoint } = this.#deps;
+    if (endpoint.url === undefined) return this.#sendCommandToSessions(command, guild);
+    this.#viaGateway = this.#rates.alternatesInteractions && !this.#viaGateway;
+    return this.#viaGateway ? this.#sendCommandToSessions(command, guild) : this.#sendCommandToEndpoint(command, guild);
+  }
+
+  #sendCommandToEndpoint(command: string, guild: Guild): InteractionRecord {
+    const { sessions, factory, endpoint } = this.#deps;
+    const interaction = this.#openCommand(command, guild);
+    endpoint.deliver(
+      interaction,
+      sessions.numbered(factory.makeCommand(interaction, guild), endpointInteractionStream),
+    );
+    return interaction;
+  }
+
+  #sendCommandToSessions(command: string, guild: Guild): InteractionRecord | undefined {
+    const { sessions, factory, stats } = this.#deps;
     const targets = sessions.targets(guild, intentsFor('INTERACTION_CREATE', 'guild'));
     if (targets.length === 0) {
       stats.skipped += 1;
       return undefined;
     }
-    const interaction = interactions.open({
-      type: 2,
-      command,
-      guildId: guild.id,
-      channelId: guild.textChannelIds[0] as string,
-    });
+    const interaction = this.#openCommand(command, guild);
     sessions.emit(targets, factory.makeCommand(interaction, guild), guild, interactionStream);
     return interaction;
+  }
+
+  #openCommand(command: string, guild: Guild): InteractionRecord {
+    const channelId = guild.textChannelIds[0] as string;
+    return this.#deps.interactions.open({ type: 2, command, guildId: guild.id, channelId });
   }
 
   #tick(): void {
