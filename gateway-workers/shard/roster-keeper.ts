@@ -30,6 +30,7 @@ export class RosterKeeper {
   #userId = '';
   #applicationId = '';
   #readyAtMs: number | undefined;
+  #session: string | undefined;
   /** What there was before is known: from the table, or from a READY. Nothing is stored earlier. */
   #isComplete = false;
   /** Called once the changes they belong to are stored. */
@@ -77,6 +78,7 @@ export class RosterKeeper {
       this.#userId = roster.userId;
       this.#applicationId = roster.applicationId;
       this.#readyAtMs = roster.readyAtMs;
+      this.#session = roster.session;
       for (const [guildId, memberCount] of roster.guilds) {
         if (!this.#guilds.has(guildId) && !this.#leftEarly.has(guildId)) this.#guilds.set(guildId, memberCount);
       }
@@ -86,7 +88,8 @@ export class RosterKeeper {
   }
 
   /** READY begins anew: all guilds of the shard, unavailable until their GUILD_CREATE. Stored at once. */
-  begin(ready: { userId: string; applicationId: string; guildIds: readonly string[] }): void {
+  begin(session: string, ready: { userId: string; applicationId: string; guildIds: readonly string[] }): void {
+    this.#session = session;
     this.#userId = ready.userId;
     this.#applicationId = ready.applicationId;
     this.#readyAtMs = Math.round(this.#options.clock.wallClockMs());
@@ -172,6 +175,7 @@ export class RosterKeeper {
         applicationId: this.#applicationId,
         guilds: new Map(this.#guilds),
         ...(this.#readyAtMs !== undefined && { readyAtMs: this.#readyAtMs }),
+        ...(this.#session !== undefined && { session: this.#session }),
       };
       // Refused: the shard has another owner, and what this one knows is of no use any more.
       if (!(await store.writeRoster(shard, epoch(), roster))) logger.warn({ epoch: epoch() }, 'roster.outdated');

@@ -357,7 +357,7 @@ export class Shard implements PublishingShard, GatewayListener {
     this.#streams.push(this.#openStream(session.sessionId, undefined));
     this.#isReplaying = false;
     this.#isReady = true;
-    this.#roster.begin(ready);
+    this.#roster.begin(session.sessionId, ready);
     this.#setResumeUrl(session.resumeGatewayUrl);
     this.#logger.info({ epoch: this.epoch, guilds: ready.guildIds.length }, 'shard.ready');
     for (const { resolve } of this.#comebacks) resolve('identified');

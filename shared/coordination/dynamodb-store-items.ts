@@ -219,12 +219,20 @@ export const parseGate: (raw: RawItem) => GateToken = itemParser(
 );
 
 export const parseRoster: (raw: RawItem) => ShardRoster = itemParser(
-  z.object({ epoch: whole, userId: z.string(), applicationId: z.string(), guilds: binary, readyAt: whole.optional() }),
-  ({ userId, applicationId, guilds, readyAt }) => ({
+  z.object({
+    epoch: whole,
+    userId: z.string(),
+    applicationId: z.string(),
+    guilds: binary,
+    readyAt: whole.optional(),
+    session: z.string().optional(),
+  }),
+  ({ userId, applicationId, guilds, readyAt, session }) => ({
     userId,
     applicationId,
     guilds: decodeRosterGuilds(guilds),
     ...(readyAt !== undefined && { readyAtMs: readyAt }),
+    ...(session !== undefined && { session }),
   }),
 );
 

@@ -381,8 +381,8 @@ export class DynamoDbStore implements CoordinationStore {
 
   /** Condition: `rosterIsAbsentOrOfNoLaterEpoch`. */
   async writeRoster(shard: ShardAddress, epoch: number, roster: ShardRoster): Promise<boolean> {
-    const { userId, applicationId, guilds, readyAtMs } = roster;
-    const fields = { epoch, userId, applicationId, guilds: encodeRosterGuilds(guilds), readyAt: readyAtMs };
+    const { userId, applicationId, guilds, readyAtMs, session } = roster;
+    const fields = { epoch, userId, applicationId, guilds: encodeRosterGuilds(guilds), readyAt: readyAtMs, session };
     const put = await this.#put(itemKey.roster(shard), fields, when.rosterIsAbsentOrOfNoLaterEpoch, { epoch });
     if (put.kind === 'refused' && put.item) parseRoster(put.item);
     return put.kind === 'done';

@@ -122,6 +122,8 @@ export interface ShardRoster {
   readonly guilds: ReadonlyMap<string, number>;
   /** Unix milliseconds of READY, by the clock of the worker that got it. For people. */
   readonly readyAtMs?: number;
+  /** The session whose READY the list of guilds began with. */
+  readonly session?: string;
 }
 
 /** Figures of a worker, for people. They have no part in any decision about safety. */

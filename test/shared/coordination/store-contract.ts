@@ -850,6 +850,7 @@ export function storeContract(open: (clock: ManualClock) => Promise<Coordination
         userId: '80351110224678912',
         applicationId: '18446744073709551615',
         readyAtMs: 1_790_000_000_000,
+        session: '9f8e7d6c',
         guilds: new Map(ids.map((id, index) => [id, index * 997])),
       };
       expect(await store.writeRoster(shard, 3, roster)).toBe(true);
