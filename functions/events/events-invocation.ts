@@ -3,13 +3,13 @@ import type { SQSRecord } from 'aws-lambda';
 import type { Clock, Timer } from '../../shared/clock.ts';
 import type { EnvelopeHeader } from '../../shared/envelope.ts';
 import type { FoldTotals } from '../../shared/directory/directory-writer.ts';
-import { messageOf } from '../../shared/errors.ts';
+import { BatonError, messageOf } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/logger.ts';
 import { backoffMs, type Random } from '../../shared/random.ts';
 import type { DirectoryEvent } from '../directory/directory-fold.ts';
 import type { EventDefinition } from '../kit/define-event.ts';
 import type { HandlerServices } from '../kit/handler-context.ts';
-import type { RegisteredEvent, Registry } from '../kit/registry.ts';
+import { handlersOfDispatch, type RegisteredEvent, type Registry } from '../kit/registry.ts';
 import type { ShardReader } from '../kit/shard-context.ts';
 import { judgeEnvelope } from './consumer-guard.ts';
 import { type DeadLetterQueue, type DeadLetterReason, deadLetterOfEvent, deadLetterOfMessage } from './dead-letter.ts';
@@ -384,7 +384,7 @@ export class EventsInvocation {
     if (event.flaw !== undefined) {
       return this.#bury(work, event, { reason: 'frame-invalid', error: event.flaw, attempts: 0 });
     }
-    const handlers = this.#deps.registry.events.get(event.type) ?? [];
+    const handlers = handlersOfDispatch(this.#deps.registry, event.type, event.data);
     for (const [position, handler] of handlers.entries()) {
       const running = new RunningEvent(work.delivery, event, 1, this.#scope);
       const started = this.#start(handler, event, running);
@@ -601,7 +601,11 @@ export class EventsInvocation {
   }
 }
 
-/** What Discord refuses once it refuses again, and too many refusals get the whole address banned. */
+/**
+ * What Discord refuses once it refuses again, and too many refusals get the whole address banned; a message that is
+ * not of its handler's form stays so.
+ */
 function isWorthRetrying(error: unknown): boolean {
+  if (error instanceof BatonError && error.code === 'MESSAGE_INVALID') return false;
   return !(error instanceof DiscordAPIError && error.status >= 400 && error.status < 500);
 }

@@ -20,7 +20,8 @@ import type {
   UserCommandDefinition,
 } from './define-command.ts';
 
-const optionTypes = {
+/** Discord's numbers of the types of options. */
+export const optionTypes = {
   string: ApplicationCommandOptionType.String,
   integer: ApplicationCommandOptionType.Integer,
   number: ApplicationCommandOptionType.Number,

@@ -1,10 +1,8 @@
+import type { ShardMessage } from '../../shared/control/shard-messages.ts';
 import type { HandlerContext } from './handler-context.ts';
 
-/** A message between shards as it travels: JSON, at most 200 KB. */
-export interface FleetMessage {
-  readonly name: string;
-  readonly data: unknown;
-}
+/** A message between shards as it travels: JSON. */
+export type FleetMessage = ShardMessage;
 
 /** A validator in the form of the Standard Schema specification (zod, valibot, arktype and others have it). */
 export interface PayloadSchema<T> {
@@ -22,15 +20,15 @@ export type PayloadCheck<T> = PayloadSchema<T> | ((value: unknown) => value is T
 
 /** What a message handler gets beside the payload. */
 export interface MessageContext extends HandlerContext {
-  /** The message's name. */
-  readonly name: string;
+  /** The guild it was sent to; `undefined` when it was sent to a shard. */
+  readonly guildId: string | undefined;
   /** From 1; above it, an earlier try in this invocation threw. */
   readonly attempt: number;
 }
 
 export interface MessageDefinition<T = unknown> {
   readonly kind: 'message';
-  /** Unique in the bot. */
+  /** 1 to 64 letters, digits, `_`, `.`, `:` or `-`; unique in the bot. */
   readonly name: string;
   readonly check: PayloadCheck<T>;
   /** The message with this payload, for `ctx.fleet.send` and `ctx.fleet.broadcast`. */
@@ -40,9 +38,9 @@ export interface MessageDefinition<T = unknown> {
 }
 
 /**
- * A handler of messages that other handlers send with `ctx.fleet.send(shardId, message)` or `ctx.fleet.broadcast`.
- * It runs in order with the events of the shard it was sent to, at least once. What `check` refuses goes to the
- * dead-letter queue.
+ * A handler of messages that other handlers send with `ctx.fleet.send(shardId, message)`, `ctx.fleet.sendToGuild` or
+ * `ctx.fleet.broadcast`. It runs in order with the events of that shard or guild, at least once. What `check` refuses
+ * goes to the dead-letter queue.
  */
 export function defineMessage<T>(
   name: string,

@@ -26,6 +26,8 @@ export interface FleetAccess {
   ): Promise<unknown>;
   /** Runs the `defineMessage` handlers of the message on a shard, in order with the shard's events. */
   send(shardId: number, message: FleetMessage): Promise<unknown>;
+  /** {@link send} to the shard of a guild, in order with the guild's events. */
+  sendToGuild(guildId: string, message: FleetMessage): Promise<unknown>;
   /** {@link send} to every shard. */
   broadcast(message: FleetMessage): Promise<unknown>;
 }

@@ -27,8 +27,8 @@ export function eventProblems({ types, intents }: EventDefinition): string[] {
 /** What is wrong with a handler of messages between shards. */
 export function messageProblems({ name, check }: MessageDefinition): string[] {
   const problems: string[] = [];
-  if (!/^[\w.:/-]{1,100}$/.test(name)) {
-    problems.push(`name: ${JSON.stringify(name)} must be 1 to 100 letters, digits, _, ., :, / or -`);
+  if (!/^[\w.:-]{1,64}$/.test(name)) {
+    problems.push(`name: ${JSON.stringify(name)} must be 1 to 64 letters, digits, _, ., : or -`);
   }
   if (typeof check !== 'function' && typeof check?.['~standard']?.validate !== 'function') {
     problems.push('check: must be a type guard, or a schema with ~standard.validate');

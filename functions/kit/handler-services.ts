@@ -41,5 +41,6 @@ const unconnectedFleet: FleetAccess = {
   updateVoiceState: unconnected,
   requestMembers: unconnected,
   send: unconnected,
+  sendToGuild: unconnected,
   broadcast: unconnected,
 };

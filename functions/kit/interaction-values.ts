@@ -84,7 +84,7 @@ function fieldValue({ type }: ModalField, submitted: ModalSubmitComponent | unde
   switch (type) {
     case 'short':
     case 'paragraph':
-      return submitted && 'value' in submitted ? submitted.value : '';
+      return submitted && 'value' in submitted ? (submitted.value ?? '') : '';
     case 'checkbox':
       return submitted !== undefined && 'value' in submitted && submitted.value === true;
     case 'radio-group':

@@ -1,3 +1,4 @@
+import { type ShardMessageData, shardMessageType } from '../../shared/control/shard-messages.ts';
 import { BatonError } from '../../shared/errors.ts';
 import type { CommandContext } from './command-context.ts';
 import type { CommandOptions } from './command-options.ts';
@@ -11,10 +12,11 @@ import type {
 } from './define-command.ts';
 import type { ComponentDefinition } from './define-component.ts';
 import type { EventDefinition } from './define-event.ts';
-import type { MessageDefinition } from './define-message.ts';
+import type { MessageContext, MessageDefinition } from './define-message.ts';
 import type { ModalDefinition } from './define-modal.ts';
 import { componentProblems, eventProblems, messageProblems, modalProblems } from './handler-rules.ts';
 import type { InteractionSettings } from './interaction-settings.ts';
+import { checkPayload } from './message-payload.ts';
 
 /** A module of the handlers folder: its path for people, and what it exports. */
 export interface HandlerFile {
@@ -39,7 +41,10 @@ export interface Registered<D> {
 }
 
 export type RegisteredEvent = Registered<EventDefinition>;
-export type RegisteredMessage = Registered<MessageDefinition>;
+/** A message handler, also in the form in which the events function runs it. */
+export interface RegisteredMessage extends Registered<MessageDefinition> {
+  readonly asEvent: RegisteredEvent;
+}
 
 /** A slash command, or one of the subcommands of one: what runs. */
 export interface RegisteredCommand {
@@ -111,6 +116,14 @@ function isDefinition(value: unknown): value is Definition | SubcommandDefinitio
   return kinds.has(kind) && (typeof run === 'function' || (kind === 'command' && subcommands !== undefined));
 }
 
+function messageAsEvent(name: string, file: string, definition: MessageDefinition): RegisteredEvent {
+  const run = async (message: unknown, ctx: MessageContext) => {
+    const payload = await checkPayload(definition, (message as ShardMessageData).data);
+    await definition.run(payload, ctx);
+  };
+  return { name, file, definition: { kind: 'event', types: [], run } };
+}
+
 class Collector {
   readonly problems: string[] = [];
   readonly #seen = new Map<unknown, string>();
@@ -147,8 +160,14 @@ class Collector {
         break;
       case 'message':
         complain(messageProblems(definition));
-        if (this.#isFree(name, 'message', definition.name))
-          this.#messages.set(definition.name, { name, file, definition });
+        if (this.#isFree(name, 'message', definition.name)) {
+          this.#messages.set(definition.name, {
+            name,
+            file,
+            definition,
+            asEvent: messageAsEvent(name, file, definition),
+          });
+        }
         break;
       case 'command':
         complain(commandProblems(definition));
@@ -261,4 +280,11 @@ class Collector {
     }
     registered.push({ name, file, definition, pattern });
   }
+}
+
+/** The handlers of a dispatch; a message between shards, which travels as one of a type of its own, has its own. */
+export function handlersOfDispatch(registry: Registry, type: string, data: unknown): readonly RegisteredEvent[] {
+  if (type !== shardMessageType) return registry.events.get(type) ?? [];
+  const message = registry.messages.get((data as Partial<ShardMessageData>).name ?? '');
+  return message ? [message.asEvent] : [];
 }

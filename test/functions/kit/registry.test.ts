@@ -212,7 +212,7 @@ describe('refuses, with file, field and rule,', () => {
       field({ type: 'file-upload', maxValues: 11 }),
       'fields.f.maxValues: must be a whole number from 1 to 10',
     ],
-    ['a message with a wrong name', { m: defineMessage('a b', isText, run) }, 'name: "a b" must be 1 to 100'],
+    ['a message with a wrong name', { m: defineMessage('a b', isText, run) }, 'name: "a b" must be 1 to 64'],
     [
       'a message name twice',
       { m: defineMessage('a', isText, run), n: defineMessage('a', isText, run) },
