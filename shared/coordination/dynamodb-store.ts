@@ -74,6 +74,7 @@ const when = {
   checkpointIsFenced: `attribute_exists(#fenced) AND ${formatIsOurs}`,
   leaseIsUnheld: `attribute_not_exists(#owner) AND #epoch = :epoch AND ${formatIsOurs}`,
   leaseIsOwned: `#owner = :owner AND #epoch = :epoch AND ${formatIsOurs}`,
+  leaseIsOwnedAndNotWantedByOthers: `#owner = :owner AND #epoch = :epoch AND (attribute_not_exists(#want) OR #want = :want) AND ${formatIsOurs}`,
   leaseIsOwnedAndWantedBy: `#owner = :owner AND #epoch = :epoch AND #want = :want AND ${formatIsOurs}`,
   fleetIsAsSeen: `#shardCount = :seenShardCount AND #maxConcurrency = :seenMaxConcurrency AND #gatewayUrl = :seenGatewayUrl AND ${formatIsOurs}`,
   roleIsAsSeen: `#term = :seenTerm AND #counter = :seenCounter AND ${formatIsOurs}`,
@@ -267,14 +268,18 @@ export class DynamoDbStore implements CoordinationStore {
         });
   }
 
-  /** Condition: `leaseIsOwned`; to take the wish back: `leaseIsOwnedAndWantedBy` the unwanted one. */
+  /** Condition: `leaseIsOwnedAndNotWantedByOthers`; to take the wish back: `leaseIsOwnedAndWantedBy` the unwanted one. */
   async setWant(
     shard: ShardAddress,
     wish: { owner: Incarnation; epoch: number } & ({ want: Incarnation } | { unwanted: Incarnation }),
   ): Promise<LeaseOutcome> {
     const { owner, epoch } = wish;
     return 'want' in wish
-      ? this.#changeLease(shard, 'SET #want = :want', when.leaseIsOwned, { owner, epoch, want: wish.want })
+      ? this.#changeLease(shard, 'SET #want = :want', when.leaseIsOwnedAndNotWantedByOthers, {
+          owner,
+          epoch,
+          want: wish.want,
+        })
       : this.#changeLease(shard, 'REMOVE #want', when.leaseIsOwnedAndWantedBy, { owner, epoch, want: wish.unwanted });
   }
 

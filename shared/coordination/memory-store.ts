@@ -177,7 +177,9 @@ export class MemoryStore implements CoordinationStore {
     return this.#changeLease(
       shard,
       (lease) =>
-        lease.owner === wish.owner && lease.epoch === wish.epoch && ('want' in wish || lease.want === wish.unwanted),
+        lease.owner === wish.owner &&
+        lease.epoch === wish.epoch &&
+        ('want' in wish ? lease.want === undefined || lease.want === wish.want : lease.want === wish.unwanted),
       ({ want: _want, ...lease }) => ({ ...lease, ...('want' in wish && { want: wish.want }) }),
     );
   }

@@ -111,7 +111,10 @@ export interface CoordinationStore {
       resumeUrl?: string | undefined;
     },
   ): Promise<LeaseOutcome>;
-  /** `SET want=:want IF owner=:owner AND epoch=:e`; `undefined` takes the wish back, `IF … AND want=:unwanted`. */
+  /**
+   * `SET want=:want IF owner=:owner AND epoch=:e AND (attribute_not_exists(want) OR want=:want)`: nobody overwrites the
+   * fresh wish of another planner. `unwanted` takes a wish back, `IF … AND want=:unwanted`.
+   */
   setWant(
     shard: ShardAddress,
     wish: { owner: Incarnation; epoch: number } & ({ want: Incarnation } | { unwanted: Incarnation }),

@@ -630,6 +630,18 @@ export function storeContract(open: (clock: ManualClock) => Promise<Coordination
       expect(await store.setWant(shard, { ...wish, unwanted: beta })).toMatchObject({ kind: 'refused' });
     });
 
+    test('does not overwrite the wish of another planner', async () => {
+      const store = await open(clock);
+      await ownedByAlpha(store);
+      await store.setWant(shard, { owner: alpha, epoch: 1, want: beta });
+      expect(await store.setWant(shard, { owner: alpha, epoch: 1, want: gamma })).toMatchObject({
+        kind: 'refused',
+        lease: { want: beta },
+      });
+      await store.setWant(shard, { owner: alpha, epoch: 1, unwanted: beta });
+      expect(await store.setWant(shard, { owner: alpha, epoch: 1, want: gamma })).toMatchObject({ kind: 'done' });
+    });
+
     test('of somebody else is not taken back', async () => {
       const store = await open(clock);
       await ownedByAlpha(store);
