@@ -184,12 +184,21 @@ export class FleetCare {
     }
   }
 
-  /** An owner without a record left the fleet, or lost its record: its items, if any, say what it last stored. */
+  /**
+   * An owner without a record left the fleet, or lost its record: its items, if any, say what it last stored. How many
+   * it has is written nowhere else, so they are read until there is no further one.
+   */
   async #fenceUnregistered(incarnation: Incarnation): Promise<void> {
     const { store, logger } = this.#options;
-    const [item] = await store.readCheckpoints([{ incarnation, chunk: 0 }]);
-    if (item !== undefined && item.fencedBy === undefined) return;
-    this.#fenced.set(incarnation, new Map(item?.entries));
+    const [first] = await store.readCheckpoints([{ incarnation, chunk: 0 }]);
+    if (first !== undefined && first.fencedBy === undefined) return;
+    const entries = new Map(first?.entries);
+    for (let chunk = 1; first !== undefined; chunk += 1) {
+      const item = await this.#fenceItem(incarnation, chunk, undefined);
+      if (item === undefined || item === 'alive') break;
+      for (const [key, entry] of item.entries) entries.set(key, entry);
+    }
+    this.#fenced.set(incarnation, entries);
     logger.warn({ fenced: incarnation }, 'worker.unregistered_owner');
   }
 

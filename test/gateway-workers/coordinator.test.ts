@@ -306,3 +306,43 @@ test('an owner that has not heard of its shard is reminded', async () => {
     shards: expect.arrayContaining([expect.stringMatching(/^4\./)]),
   });
 });
+
+test('an owner that is registered no more is succeeded from all of its checkpoint items', async () => {
+  await join('gone', { chunkCount: 2 });
+  await store.createLeases(4, [0, 1, 2, 3]);
+  for (const shardId of [0, 1, 2, 3]) {
+    await store.grant({ shardId, shardCount: 4 }, { epoch: 0, to: 'gone' });
+  }
+  const entry = (session: string) => ({ epoch: 1, session, acknowledgedSeq: 7, publishedSeq: 5 });
+  await store.writeCheckpoint({
+    incarnation: 'gone',
+    chunk: 0,
+    version: 1,
+    entries: new Map([
+      ['4.0', entry('s0')],
+      ['4.2', entry('s2')],
+    ]),
+  });
+  await store.writeCheckpoint({
+    incarnation: 'gone',
+    chunk: 1,
+    version: 1,
+    entries: new Map([
+      ['4.1', entry('s1')],
+      ['4.3', entry('s3')],
+    ]),
+  });
+  for (const chunk of [0, 1]) await store.fence({ incarnation: 'gone', chunk, seenVersion: 1, by: 'gone' });
+  await store.removeWorker('gone');
+  await join('a');
+  beat('a');
+  coordinate('a');
+  await clock.advance(5000);
+  const leases = await store.listLeases(4);
+  expect(leases.map(({ owner, checkpoint }) => `${owner} ${checkpoint.session}`)).toEqual([
+    'a s0',
+    'a s1',
+    'a s2',
+    'a s3',
+  ]);
+});
