@@ -52,7 +52,7 @@ export interface GatewayConnectionOptions {
   readonly listener: GatewayListener;
   readonly identifyGate: IdentifyGate;
   /**
-   * Awaited, with the socket open and heartbeating, before every RESUME except the one that `connect` or `proceed` asked for.
+   * Awaited, with the socket open and heartbeating, before every RESUME: whether the session is still the owner's own.
    * A rejection closes the socket and delays the RESUME.
    */
   readonly confirmBeforeResume: (signal: AbortSignal) => Promise<void>;
@@ -555,7 +555,7 @@ export class GatewayConnection {
 }
 
 function goalOf(session: GatewaySession | undefined): Goal {
-  return session ? { kind: 'resume', session, confirm: false } : { kind: 'identify' };
+  return session ? { kind: 'resume', session } : { kind: 'identify' };
 }
 
 function connectUrl(base: string, compress: GatewayCompression): string {

@@ -10,8 +10,7 @@ export interface SessionRef {
 export type Goal =
   /** Wait at HELLO until told to proceed. */
   | { readonly kind: 'hold'; readonly resumeGatewayUrl: string | undefined }
-  /** `confirm`: the owner is asked first whether the session is still its own. */
-  | { readonly kind: 'resume'; readonly session: SessionRef; readonly confirm: boolean }
+  | { readonly kind: 'resume'; readonly session: SessionRef }
   | { readonly kind: 'identify' };
 
 type Hold = Extract<Goal, { kind: 'hold' }>;
@@ -291,13 +290,11 @@ function withHello(goal: Goal, ladder: Ladder, address: Address): Step {
     case 'identify':
       return { state: { kind: 'awaitingPermit', ladder }, effects: [{ kind: 'winPermit' }], reason: 'HELLO' };
     case 'resume':
-      return goal.confirm
-        ? {
-            state: { kind: 'confirming', session: goal.session, ladder },
-            effects: [{ kind: 'confirm' }],
-            reason: 'HELLO',
-          }
-        : resume(goal.session, ladder, 'HELLO');
+      return {
+        state: { kind: 'confirming', session: goal.session, ladder },
+        effects: [{ kind: 'confirm' }],
+        reason: 'HELLO',
+      };
   }
 }
 
@@ -334,7 +331,7 @@ function becomeReady(session: SessionRef, ladder: Ladder, reason: string): Step 
 }
 
 function proceed(state: GatewayState, session: SessionRef | undefined): Step {
-  const goal: Goal = session ? { kind: 'resume', session, confirm: false } : { kind: 'identify' };
+  const goal: Goal = session ? { kind: 'resume', session } : { kind: 'identify' };
   switch (state.kind) {
     case 'idle':
       return begin(goal, noLadder, 'proceed');
@@ -513,13 +510,12 @@ function goalAfterLoss(state: Working): Goal {
   switch (state.kind) {
     case 'dialling':
     case 'awaitingHello':
-      return state.goal.kind === 'resume' ? { ...state.goal, confirm: true } : state.goal;
     case 'holding':
       return state.goal;
     case 'confirming':
     case 'resuming':
     case 'ready':
-      return { kind: 'resume', session: state.session, confirm: true };
+      return { kind: 'resume', session: state.session };
     case 'approaching':
     case 'awaitingPermit':
     case 'identifying':

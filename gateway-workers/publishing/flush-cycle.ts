@@ -250,9 +250,10 @@ export class FlushCycle {
     const batch: PublishingShard[] = [];
     let batchBytes = 0;
     for (const shard of this.#shards.values()) {
-      const doubt = shard.stream?.doubt;
+      const { stream } = shard;
+      const doubt = stream?.doubt;
       if (shard.isFrozen || doubt?.packed === undefined || this.#inFlight.has(shard)) continue;
-      if (rangeStep(doubt, now, this.#options.listedForMs) !== 'send') continue;
+      if (rangeStep(doubt, now, this.#listedForMs(stream)) !== 'send') continue;
       const bytes = doubt.packed.payload.length + messageOverheadBytes;
       if (batch.length === maxBatchEntries || batchBytes + bytes > maxMessageBytes) {
         this.#send(batch.splice(0));
@@ -262,6 +263,12 @@ export class FlushCycle {
       batchBytes += bytes;
     }
     if (batch.length > 0) this.#send(batch);
+  }
+
+  /** The next owner knows nothing of a dead session's ranges: none may be on its way any more when that one begins. */
+  #listedForMs(stream: SessionStream | undefined): number {
+    const { listedForMs } = this.#options;
+    return stream?.ended ? (listedForMs * 2) / 3 : listedForMs;
   }
 
   /** The table has been out of reach for long: shards that are surely still ours go on without intents, and say so. */

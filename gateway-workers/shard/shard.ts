@@ -212,15 +212,20 @@ export class Shard implements PublishingShard, GatewayListener {
   /** What a release carries: the newest session. Frames of a dead one that did not go out in time are lost, and told. */
   releaseCheckpoint(): Checkpoint {
     const { stream } = this;
-    const newest = this.#streams.at(-1);
-    if (stream !== undefined && (stream !== newest || stream.ended)) {
+    if (stream !== undefined && (stream !== this.#streams.at(-1) || stream.ended)) {
       this.#logger.error({ session: stream.session, frames: stream.bufferedFrames }, 'shard.frames_left_behind');
     }
-    return newest === undefined || newest.ended ? emptyCheckpoint : newest.checkpoint();
+    return this.#checkpoint();
   }
 
   checkpointEntry(): CheckpointEntry {
-    return { epoch: this.epoch, ...(this.stream?.checkpoint() ?? emptyCheckpoint) };
+    return { epoch: this.epoch, ...this.#checkpoint() };
+  }
+
+  /** Speaks of the session that lives: frames of a dead one are replayed to nobody, so the next owner need not know of them. */
+  #checkpoint(): Checkpoint {
+    const newest = this.#streams.at(-1);
+    return newest === undefined || newest.ended ? emptyCheckpoint : newest.checkpoint();
   }
 
   /** Stores what the next owner must know and Discord does not tell it again. Never rejects. */
@@ -460,20 +465,19 @@ export class Shard implements PublishingShard, GatewayListener {
    * shard tries to get one, then RESUMEs all the same, but only once: two owners must not take the session from each other in turn.
    */
   async #confirmBeforeResume(signal: AbortSignal): Promise<void> {
-    if (this.isFrozen) {
-      await this.#confirmed(signal);
-      return;
+    const isConfirmed = await this.#host.confirm(confirmMs, signal);
+    if (!this.isFrozen) {
+      if (isConfirmed) {
+        this.#resumedUnconfirmed = false;
+        return;
+      }
+      if (!this.#resumedUnconfirmed) {
+        this.#resumedUnconfirmed = true;
+        this.#logger.warn({}, 'shard.resume_unconfirmed');
+        return;
+      }
     }
-    if (await this.#host.confirm(confirmMs, signal)) {
-      this.#resumedUnconfirmed = false;
-      return;
-    }
-    if (!this.#resumedUnconfirmed) {
-      this.#resumedUnconfirmed = true;
-      this.#logger.warn({}, 'shard.resume_unconfirmed');
-      return;
-    }
-    this.#logger.warn({}, 'shard.waits_for_confirmation');
+    this.#logger.warn({ frozen: this.isFrozen }, 'shard.waits_for_confirmation');
     await this.#confirmed(signal);
     this.#resumedUnconfirmed = false;
   }
@@ -481,7 +485,7 @@ export class Shard implements PublishingShard, GatewayListener {
   /** Waits until the lease is confirmed; rejects when `signal` aborts. */
   async #confirmed(signal: AbortSignal): Promise<void> {
     // A shard on its way to another owner stays as it is until the release has a definite answer.
-    while (this.isFrozen || !(await this.#host.confirm(confirmMs, signal))) {
+    while (this.isFrozen || !(await this.#host.confirm(confirmMs, signal)) || this.isFrozen) {
       signal.throwIfAborted();
       await this.#environment.clock.sleep(100, signal);
     }

@@ -296,9 +296,9 @@ export const variants: Readonly<Record<string, Variant>> = {
       },
       {
         file: flushCycle,
-        find: 'const doubt = shard.stream?.doubt;\n      if (shard.isFrozen || doubt?.packed === undefined || this.#inFlight.has(shard)) continue;\n      if (rangeStep',
+        find: 'const doubt = stream?.doubt;\n      if (shard.isFrozen || doubt?.packed === undefined || this.#inFlight.has(shard)) continue;\n      if (rangeStep',
         replace:
-          'const doubt = shard.stream?.doubt;\n      if (doubt?.packed === undefined || this.#inFlight.has(shard)) continue;\n      if (rangeStep',
+          'const doubt = stream?.doubt;\n      if (doubt?.packed === undefined || this.#inFlight.has(shard)) continue;\n      if (rangeStep',
       },
     ],
   },

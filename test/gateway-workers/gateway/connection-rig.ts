@@ -265,6 +265,9 @@ export class Rig {
   async resumed(): Promise<FakeSocket> {
     this.connection.connect(session);
     await this.clock.settle();
-    return this.socket.opens().hello().resumed(11);
+    this.socket.opens().hello();
+    await this.clock.settle();
+    this.confirmations.length = 0;
+    return this.socket.resumed(11);
   }
 }

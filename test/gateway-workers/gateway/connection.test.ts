@@ -170,11 +170,14 @@ describe('a new session', () => {
 });
 
 describe('RESUME', () => {
-  test('goes to the resume URL, without gate and confirmation at first, and continues behind the given seq', async () => {
+  test('goes to the resume URL, without gate, after a confirmation, and continues behind the given seq', async () => {
     const rig = new Rig({ compress: 'none' });
     rig.connection.connect(session);
     expect(rig.socket.url).toBe(`wss://resume.example${query}`);
     rig.socket.opens().hello();
+    expect(rig.connection.state).toBe('confirming');
+    await rig.clock.settle();
+    expect(rig.confirmations.length).toBe(1);
     expect(rig.socket.sent).toEqual([{ op: resume, d: { token, session_id: 'session-1', seq: 10 } }]);
     rig.socket.dispatch(11).dispatch(12).resumed(13).dispatch(14);
     expect(rig.listener.notes).toEqual([
@@ -185,7 +188,6 @@ describe('RESUME', () => {
       'MESSAGE_CREATE 14',
     ]);
     expect(rig.gate.approached).toBe(0);
-    expect(rig.confirmations).toEqual([]);
     expect(rig.connection.session?.seq).toBe(14);
   });
 
@@ -552,6 +554,7 @@ describe('backpressure', () => {
     await rig.clock.advance(120_000);
     expect(rig.connection.state).toBe('awaitingHello');
     rig.connection.resumeReading();
+    await rig.clock.settle();
     expect(rig.socket.ops()).toEqual([resume]);
   });
 });
@@ -566,10 +569,10 @@ describe('a held connection', () => {
     expect(rig.connection.state).toBe('holding');
     expect(rig.socket.sent).toEqual([{ op: 1, d: null }]);
     rig.connection.proceed(session);
+    await rig.clock.settle();
     expect(rig.socket.sent.slice(1)).toEqual([{ op: resume, d: { token, session_id: 'session-1', seq: 10 } }]);
     rig.socket.resumed(11);
     expect(rig.connection.session).toEqual({ ...session, seq: 11 });
-    expect(rig.confirmations).toEqual([]);
   });
 
   test('proceed may come before HELLO, or while it waits to dial again', async () => {
@@ -580,6 +583,7 @@ describe('a held connection', () => {
     rig.connection.proceed();
     expect(rig.sockets.length).toBe(2);
     rig.socket.opens().hello();
+    await rig.clock.settle();
     expect(rig.socket.ops()).toEqual([resume]);
   });
 
@@ -855,7 +859,9 @@ describe('close()', () => {
     socket.closes(4000);
     await closing;
     rig.connection.connect(rig.connection.session);
-    rig.socket.opens().hello().resumed(12);
+    rig.socket.opens().hello();
+    await rig.clock.settle();
+    rig.socket.resumed(12);
     expect(rig.listener.notes.at(-1)).toBe('RESUMED 12');
   });
 });

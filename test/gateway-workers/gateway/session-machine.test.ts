@@ -15,7 +15,7 @@ const session: SessionRef = { sessionId: 'abc', resumeGatewayUrl: 'wss://resume.
 const resumeAddress: Address = { kind: 'resume', resumeGatewayUrl: session.resumeGatewayUrl };
 const main: Address = { kind: 'main' };
 const fresh = { tries: 0, rung: 0 };
-const resumeGoal: Goal = { kind: 'resume', session, confirm: false };
+const resumeGoal: Goal = { kind: 'resume', session };
 const hold = { kind: 'hold', resumeGatewayUrl: session.resumeGatewayUrl } as const;
 
 const states = {
@@ -30,12 +30,6 @@ const states = {
   diallingToHold: { kind: 'dialling', goal: hold, ladder: fresh, address: resumeAddress },
   diallingToIdentify: { kind: 'dialling', goal: { kind: 'identify' }, ladder: fresh, address: main },
   awaitingHello: { kind: 'awaitingHello', goal: resumeGoal, ladder: fresh, address: resumeAddress },
-  awaitingHelloToConfirm: {
-    kind: 'awaitingHello',
-    goal: { kind: 'resume', session, confirm: true },
-    ladder: fresh,
-    address: main,
-  },
   awaitingHelloToHold: { kind: 'awaitingHello', goal: hold, ladder: fresh, address: resumeAddress },
   awaitingHelloToIdentify: { kind: 'awaitingHello', goal: { kind: 'identify' }, ladder: fresh, address: main },
   holding: { kind: 'holding', goal: hold, ladder: fresh, address: resumeAddress },
@@ -149,7 +143,7 @@ const awaitingHello: Row = {
   timedOut: redialCut,
   timedOutExcused: 'awaitingHello armDeadline(10)',
 };
-const holding: Row = { ...anySocket('holding'), proceed: resumeNow };
+const holding: Row = { ...anySocket('holding'), proceed: 'confirming confirm' };
 
 const readyAgain: Row = {
   ...anySocket('ready'),
@@ -193,8 +187,7 @@ const table: Record<StateName, Row> = {
     proceedToIdentify: `approaching ${closeIt} approachGate`,
   },
   diallingToIdentify: { ...dialling, opened: 'awaitingHello armDeadline(30)' },
-  awaitingHello: { ...awaitingHello, hello: afterHello(resumeNow) },
-  awaitingHelloToConfirm: { ...awaitingHello, hello: afterHello('confirming confirm') },
+  awaitingHello: { ...awaitingHello, hello: afterHello('confirming confirm') },
   awaitingHelloToHold: {
     ...awaitingHello,
     hello: afterHello('holding'),
@@ -316,7 +309,7 @@ test('the resume ladder alternates between the two addresses and never gives the
   }
   expect(dialled).toEqual(['resume', 'main', 'resume', 'main', 'resume', 'main']);
   expect(waits).toEqual([0, 1, 2, 3, 4, 5]);
-  expect(state).toMatchObject({ kind: 'dialling', goal: { kind: 'resume', session, confirm: true } });
+  expect(state).toMatchObject({ kind: 'dialling', goal: { kind: 'resume', session } });
 
   for (const input of [inputs.opened, inputs.hello, inputs.confirmed, inputs.resumed]) feed(input);
   expect(state).toMatchObject({ kind: 'ready', ladder: { tries: 2, rung: 0 } });

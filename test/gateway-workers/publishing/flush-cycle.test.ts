@@ -251,14 +251,18 @@ describe('the flush cycle', () => {
     expect(sink.queued).toMatchObject([{ first: 2, last: 2 }]);
   });
 
-  test('does not retry a listed envelope once the confirmation is older than 6 s', async () => {
+  test.each([
+    { of: 'a living session', hasEnded: false, listedForMs: 6000 },
+    { of: 'a dead session, which the next owner is not told of', hasEnded: true, listedForMs: 4000 },
+  ])('does not retry an envelope of $of when the confirmation is older than $listedForMs ms', async (session) => {
     const shard = new FakeShard(1);
     cycle.add(shard);
     sink.answer = () => 'failed';
     shard.read(1);
+    if (session.hasEnded) shard.stream.end();
     await clock.advance(600);
     network = 'down';
-    await clock.advance(6500);
+    await clock.advance(session.listedForMs + 500);
     const attempts = sink.attempts.length;
     await clock.advance(5000);
     expect(sink.attempts.length).toBe(attempts);
