@@ -1,23 +1,74 @@
+import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { BatonError } from '../shared/errors.ts';
-import type { FleetSnapshot } from './fleet-snapshot.ts';
+import type { ActionLine, FleetAction } from '../functions/operate/fleet-actions.ts';
+import { readAction } from '../functions/operate/fleet-actions.ts';
+import { BatonError, messageOf } from '../shared/errors.ts';
+import { type ConsoleAsset, consoleAssets } from './console-assets.ts';
+
+/** Where the page's figures come from, and who carries out what it asks for. */
+export interface ConsoleSource {
+  /** `events`: {@link watch} tells what is new. `polling`: the page asks again. */
+  readonly updates: 'events' | 'polling';
+  /** Whether {@link act} carries out anything. */
+  readonly mayAct: boolean;
+  readonly hasTail: boolean;
+  /** Answers `GET /api/…`; `undefined` for a path that it does not know. */
+  get(path: string, query: URLSearchParams): Promise<unknown>;
+  /** Sends what is new, as named events, until `signal` aborts. */
+  watch(send: (event: string, data: unknown) => void, signal: AbortSignal): Promise<void>;
+  /** Sends live dispatches until `signal` aborts. */
+  tail(filter: TailFilter, send: (event: string, data: unknown) => void, signal: AbortSignal): Promise<void>;
+  /** Runs an action to its end; the last line is `done` or `error`. */
+  act(action: FleetAction, tell: (line: ActionLine) => void, signal: AbortSignal): Promise<void>;
+}
+
+export interface TailFilter {
+  readonly types: readonly string[];
+  readonly guilds: readonly string[];
+}
 
 /** Where the console is when no port is asked for and this one is free. */
 const usualPort = 4410;
+const maxBodyBytes = 16 * 1024;
+/** What is sent is not let pile up for a page that takes nothing, such as one in a sleeping laptop. */
+const maxUnsentBytes = 8 * 1024 * 1024;
+const tokenHeader = 'x-baton-token';
 
-/** A page on this machine that shows the fleet, and `/state` with the same as JSON. */
+/** No script, style or image but the page's own, no frames around it, no connection elsewhere. */
+const securityHeaders = {
+  'content-security-policy':
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-resource-policy': 'same-origin',
+};
+
+/**
+ * The console's page on this machine, on 127.0.0.1 alone. Other sites can neither read from it nor act through it: their
+ * pages have another `Origin` or `Host`, and not the token of this run that every action needs.
+ */
 export class ConsoleServer {
   readonly url: string;
   readonly #server: Server;
+  readonly #token: string;
+  readonly #handler: RequestHandler;
 
   /**
-   * Listens on 127.0.0.1 only. Without `port` any free one will do.
+   * Listens on 127.0.0.1 only. Without `port` any free one will do. `state` is what `/state` answers, from the start.
    * @throws {BatonError} `PORT_IN_USE` when `port` is taken.
    */
-  static async start(port: number | undefined, snapshot: () => FleetSnapshot): Promise<ConsoleServer> {
-    const server = createServer((request, response) => answer(request, response, snapshot));
+  static async start(port: number | undefined, state: () => unknown): Promise<ConsoleServer> {
+    const token = randomBytes(32).toString('base64url');
+    const handler = new RequestHandler(token, state);
+    const server = createServer((request, response) => {
+      handler.handle(request, response).catch((error: unknown) => {
+        if (!response.headersSent) sendError(response, 500, 'REQUEST_FAILED', messageOf(error));
+        else response.destroy();
+      });
+    });
     try {
       await listen(server, port ?? usualPort);
     } catch (error) {
@@ -27,19 +78,198 @@ export class ConsoleServer {
       }
       await listen(server, 0);
     }
-    return new ConsoleServer(server);
+    return new ConsoleServer(server, token, handler);
   }
 
-  private constructor(server: Server) {
+  private constructor(server: Server, token: string, handler: RequestHandler) {
     this.#server = server;
+    this.#token = token;
+    this.#handler = handler;
     this.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   }
 
+  /** The token that actions need. */
+  get token(): string {
+    return this.#token;
+  }
+
+  /** From now on the page shows this; before, it says that the fleet is starting. */
+  attach(source: ConsoleSource): void {
+    this.#handler.source = source;
+  }
+
   async stop(): Promise<void> {
+    this.#handler.stopping.abort();
     const closed = once(this.#server, 'close');
     this.#server.close();
     this.#server.closeAllConnections();
     await closed;
+  }
+}
+
+class RequestHandler {
+  source: ConsoleSource | undefined;
+  readonly stopping = new AbortController();
+  readonly #token: string;
+  readonly #state: () => unknown;
+  #assets: Promise<ReadonlyMap<string, ConsoleAsset>> | undefined;
+
+  constructor(token: string, state: () => unknown) {
+    this.#token = token;
+    this.#state = state;
+  }
+
+  async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    // A page elsewhere may have its own name resolve to this machine; it still sends that name.
+    const host = request.headers.host ?? '';
+    if (!/^(127\.0\.0\.1|localhost)(:\d+)?$/.test(host)) {
+      sendError(response, 403, 'REQUEST_INVALID', 'the console answers to 127.0.0.1 and localhost alone');
+      return;
+    }
+    const { origin, 'sec-fetch-site': site } = request.headers;
+    const isOwnPage = origin === undefined || origin === `http://${host}`;
+    if (!isOwnPage || site === 'cross-site' || site === 'same-site') {
+      sendError(response, 403, 'REQUEST_INVALID', 'the console answers its own page alone');
+      return;
+    }
+    const { pathname, searchParams } = new URL(request.url ?? '/', `http://${host}`);
+    if (pathname === '/api/actions') await this.#act(request, response);
+    else if (request.method !== 'GET' && request.method !== 'HEAD') {
+      response.writeHead(405, { allow: 'GET, HEAD' }).end();
+    } else if (pathname === '/state') sendJson(request, response, this.#state());
+    else if (pathname.startsWith('/api/')) await this.#answer(request, response, pathname, searchParams);
+    else await this.#page(request, response, pathname);
+  }
+
+  async #page(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
+    this.#assets ??= consoleAssets();
+    const assets = await this.#assets.catch((error: unknown) => {
+      // Perhaps something was just being edited.
+      this.#assets = undefined;
+      throw error;
+    });
+    const asset = assets.get(path === '/' ? '/index.html' : path);
+    if (asset === undefined) {
+      sendError(response, 404, 'REQUEST_INVALID', `there is no ${path}`);
+      return;
+    }
+    const takesGzip = /\bgzip\b/.test(String(request.headers['accept-encoding'] ?? ''));
+    const isPage = asset.type.startsWith('text/html');
+    const body = isPage ? this.#withSettings(asset.body) : takesGzip ? asset.gzipped : asset.body;
+    response.writeHead(200, {
+      ...securityHeaders,
+      'content-type': asset.type,
+      'content-length': body.length,
+      'cache-control': asset.immutable ? 'public, max-age=31536000, immutable' : 'no-store',
+      ...(!isPage && takesGzip && { 'content-encoding': 'gzip' }),
+    });
+    response.end(request.method === 'HEAD' ? '' : body);
+  }
+
+  /** A block of data, which no policy needs to allow: it is not run. Other sites cannot read it. */
+  #withSettings(page: Buffer): Buffer {
+    const settings = JSON.stringify({ token: this.#token }).replaceAll('<', '\\u003c');
+    const block = `<script type="application/json" id="settings">${settings}</script>`;
+    return Buffer.from(page.toString('utf8').replace('</head>', () => `${block}</head>`));
+  }
+
+  async #answer(
+    request: IncomingMessage,
+    response: ServerResponse,
+    path: string,
+    query: URLSearchParams,
+  ): Promise<void> {
+    const { source } = this;
+    if (source === undefined) {
+      sendError(response, 503, 'STARTING', 'the fleet is starting');
+      return;
+    }
+    if (path === '/api/console') {
+      const { updates, mayAct, hasTail } = source;
+      sendJson(request, response, { updates, mayAct, hasTail });
+    } else if (path === '/api/events') {
+      await this.#stream(request, response, (send, signal) => source.watch(send, signal));
+    } else if (path === '/api/tail') {
+      const list = (name: string): string[] => (query.get(name) ?? '').split(',').filter((value) => value !== '');
+      const filter = { types: list('types'), guilds: list('guilds') };
+      await this.#stream(request, response, (send, signal) => source.tail(filter, send, signal));
+    } else {
+      try {
+        const found = await source.get(path, query);
+        if (found === undefined) sendError(response, 404, 'REQUEST_INVALID', `there is no ${path}`);
+        else sendJson(request, response, found);
+      } catch (error) {
+        sendFailure(response, error);
+      }
+    }
+  }
+
+  /** Server-sent events until the page goes, or this server does. */
+  async #stream(
+    request: IncomingMessage,
+    response: ServerResponse,
+    run: (send: (event: string, data: unknown) => void, signal: AbortSignal) => Promise<void>,
+  ): Promise<void> {
+    const gone = new AbortController();
+    response.on('close', () => gone.abort());
+    const signal = AbortSignal.any([gone.signal, this.stopping.signal]);
+    response.writeHead(200, {
+      ...securityHeaders,
+      'content-type': 'text/event-stream; charset=utf-8',
+      'cache-control': 'no-store',
+    });
+    response.write('retry: 1000\n\n');
+    if (request.method === 'HEAD') {
+      response.end();
+      return;
+    }
+    const send = (event: string, data: unknown): void => {
+      if (response.writableLength > maxUnsentBytes) gone.abort();
+      else response.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+    };
+    try {
+      await run(send, signal);
+    } catch (error) {
+      if (!signal.aborted) send('failed', errorOf(error));
+    }
+    response.end();
+  }
+
+  async #act(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (request.method !== 'POST') {
+      response.writeHead(405, { allow: 'POST' }).end();
+      return;
+    }
+    if (!this.#isToken(request.headers[tokenHeader])) {
+      sendError(response, 401, 'REQUEST_INVALID', 'actions need the token of this run: reload the page');
+      return;
+    }
+    const { source } = this;
+    if (source === undefined || !source.mayAct) {
+      sendError(response, 403, 'REQUEST_INVALID', 'this console only shows the fleet');
+      return;
+    }
+    let action: FleetAction;
+    try {
+      action = readAction(await bodyOf(request));
+    } catch (error) {
+      sendFailure(response, error, 400);
+      return;
+    }
+    response.writeHead(200, {
+      ...securityHeaders,
+      'content-type': 'application/x-ndjson; charset=utf-8',
+      'cache-control': 'no-store',
+    });
+    // An action that somebody began goes on when the page is closed: half a move is worse than a whole one.
+    await source.act(action, (line) => response.write(`${JSON.stringify(line)}\n`), this.stopping.signal);
+    response.end();
+  }
+
+  #isToken(given: string | readonly string[] | undefined): boolean {
+    const bytes = Buffer.from(String(given ?? ''));
+    const expected = Buffer.from(this.#token);
+    return bytes.length === expected.length && timingSafeEqual(bytes, expected);
   }
 }
 
@@ -48,62 +278,40 @@ async function listen(server: Server, port: number): Promise<void> {
   await once(server, 'listening');
 }
 
-function answer(request: IncomingMessage, response: ServerResponse, snapshot: () => FleetSnapshot): void {
-  // A page elsewhere may have its own name resolve to this machine; it still sends that name.
-  if (!/^(127\.0\.0\.1|localhost)(:\d+)?$/.test(request.headers.host ?? '')) {
-    response.writeHead(403).end();
-    return;
+async function bodyOf(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > maxBodyBytes) throw new BatonError('REQUEST_INVALID', `an action has at most ${maxBodyBytes} bytes`);
+    chunks.push(chunk);
   }
-  const send = (type: string, body: string): void => {
-    response.writeHead(200, {
-      'content-type': `${type}; charset=utf-8`,
-      'cache-control': 'no-store',
-      'content-security-policy': "default-src 'self' 'unsafe-inline'",
-    });
-    response.end(request.method === 'HEAD' ? '' : body);
-  };
-  if (request.method !== 'GET' && request.method !== 'HEAD') response.writeHead(405, { allow: 'GET, HEAD' }).end();
-  else if (request.url === '/') send('text/html', page);
-  else if (request.url === '/state') send('application/json', JSON.stringify(snapshot()));
-  else response.writeHead(404).end();
+  return Buffer.concat(chunks).toString('utf8');
 }
 
-const page = `<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>Baton</title>
-<style>
-  body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; color-scheme: light dark }
-  table { border-collapse: collapse } td, th { padding: .2rem 1rem .2rem 0; text-align: left }
-  #shards { display: flex; flex-wrap: wrap; gap: 4px; margin: 1rem 0 }
-  #shards span { width: 2.6rem; text-align: center; border-radius: 4px; background: #c33; color: #fff; font-size: 12px }
-  #shards span.ready { background: #2a7d4f }
-</style>
-<h1>Baton</h1>
-<p id="line" role="status">…</p>
-<div id="shards"></div>
-<table><thead><tr><th>worker<th>state<th>shards<th>CPU<th>RSS<th>events/s</tr></thead><tbody id="workers"></tbody></table>
-<ul id="happenings"></ul>
-<script type="module">
-  const element = (id) => document.getElementById(id);
-  const make = (name, text, className = '') => Object.assign(document.createElement(name), { textContent: text, className });
-  const rowOf = (cells) => { const row = document.createElement('tr'); row.append(...cells.map((cell) => make('td', cell))); return row; };
-  async function refresh() {
-    const state = await (await fetch('/state')).json();
-    const ready = state.shards.filter((shard) => shard.ready).length;
-    element('line').textContent = state.phase + ', ' + Math.round(state.elapsedMs / 1000) + ' s: ' + ready + ' of ' + state.shards.length +
-      ' shards ready, ' + state.guildCount + ' guilds, ' + Math.round(state.deliveredPerSecond) + ' events/s, p50 ' + state.latencyMs.p50 + ' ms, p99 ' + state.latencyMs.p99 + ' ms';
-    element('shards').replaceChildren(...state.shards.map((shard) =>
-      Object.assign(make('span', shard.shardId, shard.ready ? 'ready' : ''), { title: shard.state + ', ' + (shard.workerId ?? 'no worker') })));
-    element('workers').replaceChildren(...state.workers.map((worker) => rowOf([worker.workerId + (worker.coordinator ? ' (coordinator)' : ''), worker.state,
-      worker.readyShardCount + '/' + worker.shardCount, Math.round(worker.cpuPercent) + ' %', Math.round(worker.rssMb) + ' MB', Math.round(worker.eventsPerSecond)])));
-    element('happenings').replaceChildren(...state.happenings.map((each) => make('li', (each.atMs / 1000).toFixed(1) + ' s: ' + each.text)));
-  }
-  for (;;) {
-    await refresh().catch(() => { element('line').textContent = 'the fleet has ended'; });
-    await new Promise((resolve) => setTimeout(resolve, 1000));
-  }
-</script>
-</html>
-`;
+function sendJson(request: IncomingMessage, response: ServerResponse, value: unknown): void {
+  response.writeHead(200, {
+    ...securityHeaders,
+    'content-type': 'application/json; charset=utf-8',
+    'cache-control': 'no-store',
+  });
+  response.end(request.method === 'HEAD' ? '' : JSON.stringify(value));
+}
+
+function errorOf(error: unknown): { code: string; message: string } {
+  return { code: error instanceof BatonError ? error.code : 'REQUEST_FAILED', message: messageOf(error) };
+}
+
+function sendFailure(response: ServerResponse, error: unknown, status = 503): void {
+  const { code, message } = errorOf(error);
+  sendError(response, status, code, message);
+}
+
+function sendError(response: ServerResponse, status: number, code: string, message: string): void {
+  response.writeHead(status, {
+    ...securityHeaders,
+    'content-type': 'application/json; charset=utf-8',
+    'cache-control': 'no-store',
+  });
+  response.end(JSON.stringify({ error: { code, message } }));
+}

@@ -1,3 +1,4 @@
+import { userInfo } from 'node:os';
 import type { ObservedEvent } from '../functions/events/events-invocation.ts';
 import type { ObservedInteraction } from '../functions/interactions/run-interaction.ts';
 import { deriveManifest } from '../functions/kit/handler-manifest.ts';
@@ -5,7 +6,13 @@ import { loadHandlers } from '../functions/kit/load-handlers.ts';
 import { createRegistry, type HandlerFile } from '../functions/kit/registry.ts';
 import { createDynamoDBClient, createDynamoDBDocumentClient, createSqsClient } from '../shared/aws-clients.ts';
 import type { Clock } from '../shared/clock.ts';
-import { readEndpointConfig, readFunctionsConfig, readRebalanceConfig, readWorkerConfig } from '../shared/config.ts';
+import {
+  readEndpointConfig,
+  readFunctionsConfig,
+  readRebalanceConfig,
+  readStatsConfig,
+  readWorkerConfig,
+} from '../shared/config.ts';
 import type { ControlPlane } from '../shared/control/control-queue.ts';
 import { DynamoDbReplies } from '../shared/control/dynamodb-replies.ts';
 import { Fleet } from '../shared/control/fleet.ts';
@@ -20,6 +27,7 @@ import { startEmbeddedCloud } from './cloud/embedded-cloud.ts';
 import { endpointInteractionStream, interactionStream, readIdentity } from './discord/event-identity.ts';
 import { allIntents } from './discord/intents.ts';
 import { CoordinatorGaps } from './coordinator-gaps.ts';
+import { FleetConsole } from './fleet-console.ts';
 import { FleetMonitor } from './fleet-monitor.ts';
 import { HandoverTimes } from './handover-times.ts';
 import { Ledger } from './ledger.ts';
@@ -66,6 +74,7 @@ const stopTimeoutMs = 12_000;
 /** What is under way for longer than any takeover takes will not come. */
 const settlingMs = 90_000;
 const lookEveryMs = 1000;
+const latenessLastsMs = 3000;
 
 /**
  * Starts everything but the traffic.
@@ -131,16 +140,36 @@ export async function startFleet(options: LocalFleetOptions): Promise<LocalFleet
 
     const store = new DynamoDbStore(documents, config.table, clock);
     const control = new SqsControlPlane({ fleet: config.fleet, client: sqs, pollingClient: receivingSqs, logger });
-    const fleet = new LocalFleet({
+    const requests = new Fleet({
+      store,
+      control,
+      replies: new DynamoDbReplies(documents, config.table, clock),
+      clock,
+      random,
+      logger,
+    });
+    let functions: LocalFunctions | undefined;
+    const fleet: LocalFleet = new LocalFleet({
       ledger,
       discord,
       awsFaults,
       store,
       control,
-      requests: new Fleet({
+      requests,
+      console: new FleetConsole({
+        config: readStatsConfig(whole),
         store,
+        fleet: requests,
+        documents,
+        sqs,
         control,
-        replies: new DynamoDbReplies(documents, config.table, clock),
+        readQueueAges: () => Promise.resolve({ events: fleet.queueAgeSeconds }),
+        rebalance: (request) => {
+          if (functions) return functions.rebalance(request);
+          return Promise.reject(new BatonError('REQUEST_FAILED', 'the fleet is still starting'));
+        },
+        snapshot: () => fleet.monitor.snapshot('running', undefined),
+        operator: operatorName(),
         clock,
         random,
         logger,
@@ -155,7 +184,7 @@ export async function startFleet(options: LocalFleetOptions): Promise<LocalFleet
       closeAll,
     });
     cloud.failed.catch((error: unknown) => fleet.fail(error));
-    const functions = await LocalFunctions.start({
+    const started = await LocalFunctions.start({
       config,
       rebalance: readRebalanceConfig(whole),
       coordination: new DynamoDbStore(coordination, config.table, clock),
@@ -169,17 +198,29 @@ export async function startFleet(options: LocalFleetOptions): Promise<LocalFleet
       logger,
       publicKey,
       endpointPort: options.endpointPort ?? 0,
+      keepMinute: () => fleet.console.keepMinute(),
       onEvent: (event) => fleet.takeEvent(event),
       onInteraction: (interaction) => fleet.takeInteraction(interaction),
     });
-    closers.push(() => functions.stop());
-    fleet.endpointUrl = functions.endpoint?.url;
-    if (functions.endpoint) await discord?.useEndpoint(functions.endpoint.url);
+    functions = started;
+    closers.push(() => started.stop());
+    fleet.endpointUrl = started.endpoint?.url;
+    if (started.endpoint) await discord?.useEndpoint(started.endpoint.url);
     for (const workerId of workerIds) fleet.workers.start(workerId);
     return fleet;
   } catch (error) {
     await closeAll();
     throw error;
+  }
+}
+
+/** Who is at this machine, for the entries of what was done from the console. */
+function operatorName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    // A container may run under an id without a name.
+    return 'local';
   }
 }
 
@@ -221,6 +262,8 @@ export class LocalFleet {
   /** Absent unless asked for. */
   readonly awsFaults: AwsFaults | undefined;
   readonly store: DynamoDbStore;
+  /** What the console shows and does. */
+  readonly console: FleetConsole;
   /** Asks workers and shards. */
   readonly requests: Fleet;
   /** Where interactions are taken over HTTP; `undefined` without a public key. */
@@ -243,6 +286,7 @@ export class LocalFleet {
   readonly #unfencedEnvelopes = new Set<string>();
   #deadLetters = 0;
   #crashes = 0;
+  #lateness = { atMs: Number.NEGATIVE_INFINITY, sentAtMs: 0 };
   #expiredInteractions = 0;
   #isReady = false;
 
@@ -252,6 +296,7 @@ export class LocalFleet {
     awsFaults: AwsFaults | undefined;
     store: DynamoDbStore;
     control: ControlPlane;
+    console: FleetConsole;
     requests: Fleet;
     workerEnvironment: Readonly<Record<string, string>>;
     queriesFile: string | undefined;
@@ -272,6 +317,7 @@ export class LocalFleet {
     this.discord = discord;
     this.awsFaults = awsFaults;
     this.store = store;
+    this.console = options.console;
     this.requests = options.requests;
     this.#respawn = options.respawn;
     this.migrations = new ShardMigrations({ store, control: options.control, logger });
@@ -302,6 +348,13 @@ export class LocalFleet {
   /** Dead letters of handlers so far. */
   get deadLetters(): number {
     return this.#deadLetters;
+  }
+
+  /** How long ago the envelope that came last was sent: SQS hands out the oldest first. 0 when nothing comes. */
+  get queueAgeSeconds(): number {
+    const { atMs, sentAtMs } = this.#lateness;
+    const isRecent = this.#clock.monotonicMs() - atMs < latenessLastsMs;
+    return isRecent ? Math.max(0, Math.round((this.#clock.wallClockMs() - sentAtMs) / 100) / 10) : 0;
   }
 
   get unfencedEnvelopes(): number {
@@ -357,6 +410,7 @@ export class LocalFleet {
 
   takeEvent({ type, data, header, outcome, group, seq, receiveCount }: ObservedEvent): void {
     if (outcome === 'dead-lettered') this.#deadLetters += 1;
+    this.#lateness = { atMs: this.#clock.monotonicMs(), sentAtMs: header.at };
     if (header.unfenced === true) this.#unfencedEnvelopes.add(`${group} ${header.session} ${header.first}`);
     const identity = readIdentity(data);
     if (this.discord === undefined) this.monitor.countDelivery();
@@ -427,7 +481,8 @@ export class LocalFleet {
       this.#fail(code === 2 ? new BatonError('CONFIG_INVALID', how) : new Error(how));
       return;
     }
-    this.#crashes += 1;
+    // Drained by an operator it ends with 0, which is no crash.
+    if (code !== 0) this.#crashes += 1;
     this.#logger.warn({ worker: workerId, code, said, respawn: this.#respawn ?? true }, 'fleet.worker_crashed');
     if (this.#respawn === false) {
       this.#down.set(workerId, `${how}; it stays down (respawn is false)`);

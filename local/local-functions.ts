@@ -14,7 +14,7 @@ import type { ObservedInteraction } from '../functions/interactions/run-interact
 import { createHandlerServices } from '../functions/kit/handler-services.ts';
 import type { Registry } from '../functions/kit/registry.ts';
 import { StoredShards } from '../functions/kit/shard-context.ts';
-import { createRebalanceHandler } from '../functions/rebalance/rebalance-handler.ts';
+import { createRebalanceHandler, type RebalanceHandler } from '../functions/rebalance/rebalance-handler.ts';
 import type { Clock } from '../shared/clock.ts';
 import type { FunctionsConfig, RebalanceConfig } from '../shared/config.ts';
 import type { CoordinationStore } from '../shared/coordination/store.ts';
@@ -24,6 +24,8 @@ import type { ProvisionedFleet } from '../shared/provision.ts';
 import type { Random } from '../shared/random.ts';
 import { SqsControlPlane } from '../shared/control/sqs-control-queue.ts';
 import { FunctionUrl } from './cloud/function-url.ts';
+import { DynamoDbTimeline } from '../shared/stats/dynamodb-timeline.ts';
+import { TimelineRecorder } from '../shared/stats/timeline.ts';
 import { type LambdaSchedule, startSchedule } from './cloud/lambda-schedule.ts';
 import { type EventSource, startEventSource } from './cloud/sqs-event-source.ts';
 
@@ -44,6 +46,8 @@ export interface LocalFunctionsOptions {
   readonly publicKey: string | undefined;
   /** Port of the interactions endpoint; 0 for any. */
   readonly endpointPort: number;
+  /** The work of the stats function. */
+  readonly keepMinute: () => Promise<void>;
   readonly onEvent: (event: ObservedEvent) => void;
   readonly onInteraction: (interaction: ObservedInteraction) => void;
 }
@@ -53,10 +57,12 @@ const rebalanceTimeoutMs = 60_000;
 
 /** The Lambda functions of a fleet: those that run handlers, on triggers of the embedded cloud's queues, and the scheduled one. */
 export class LocalFunctions {
+  /** A round of rebalancing now. */
+  readonly rebalance: (request: { dryRun: boolean }) => ReturnType<RebalanceHandler>;
   /** The interactions endpoint; absent without a public key. */
   readonly endpoint: FunctionUrl | undefined;
   readonly #sources: readonly EventSource[];
-  readonly #rebalance: LambdaSchedule;
+  readonly #schedules: readonly LambdaSchedule[];
   readonly #stopping: AbortController;
 
   /** @throws {BatonError} `QUEUE_UNREACHABLE`. */
@@ -124,36 +130,48 @@ export class LocalFunctions {
             logger,
           });
     const stopping = new AbortController();
-    const rebalance = startSchedule({
-      functionName: 'rebalance',
-      functionTimeoutMs: rebalanceTimeoutMs,
-      handler: createRebalanceHandler(
-        {
-          store: options.coordination,
-          control: new SqsControlPlane({ fleet: config.fleet, client: sqs, pollingClient: receivingSqs, logger }),
-          rules: options.rebalance,
+    const rebalance = createRebalanceHandler(
+      {
+        store: options.coordination,
+        control: new SqsControlPlane({ fleet: config.fleet, client: sqs, pollingClient: receivingSqs, logger }),
+        timeline: new TimelineRecorder({
+          store: new DynamoDbTimeline(documents, config.table, clock, random),
           clock,
-          random,
-          logger: logger.child({ function: 'rebalance' }),
-        },
-        stopping.signal,
-      ),
-      logger,
-      clock,
-      random,
-    });
-    return new LocalFunctions({ sources: [events, interactions], endpoint, rebalance, stopping });
+          logger,
+        }),
+        rules: options.rebalance,
+        clock,
+        random,
+        logger: logger.child({ function: 'rebalance' }),
+      },
+      stopping.signal,
+    );
+    const schedules = [
+      startSchedule({
+        functionName: 'rebalance',
+        functionTimeoutMs: rebalanceTimeoutMs,
+        handler: rebalance,
+        logger,
+        clock,
+        random,
+      }),
+      startSchedule({ functionName: 'stats', handler: options.keepMinute, logger, clock, random }),
+    ];
+    return new LocalFunctions({ sources: [events, interactions], endpoint, schedules, rebalance, stopping });
   }
 
   private constructor(parts: {
     sources: readonly EventSource[];
     endpoint: FunctionUrl | undefined;
-    rebalance: LambdaSchedule;
+    schedules: readonly LambdaSchedule[];
+    rebalance: RebalanceHandler;
     stopping: AbortController;
   }) {
     this.#sources = parts.sources;
     this.endpoint = parts.endpoint;
-    this.#rebalance = parts.rebalance;
+    this.#schedules = parts.schedules;
+    this.rebalance = ({ dryRun }) =>
+      parts.rebalance({ dryRun }, { getRemainingTimeInMillis: () => rebalanceTimeoutMs });
     this.#stopping = parts.stopping;
   }
 
@@ -162,7 +180,7 @@ export class LocalFunctions {
     this.#stopping.abort();
     await Promise.all([
       this.endpoint?.stop(),
-      this.#rebalance.stop(),
+      ...this.#schedules.map((schedule) => schedule.stop()),
       ...this.#sources.map((source) => source.stop({ withinMs: 5000 })),
     ]);
   }

@@ -84,6 +84,9 @@ export async function start(options: StartOptions): Promise<number> {
       logger: fileLogger(logDirectory),
     });
     if (fleet.endpointUrl !== undefined) view.note(`Interactions endpoint: ${fleet.endpointUrl}`);
+    const following = new AbortController();
+    const followed = fleet.console.run(following.signal);
+    server.attach(fleet.console);
     try {
       run = new StartRun(options, fleet, view, stopSignals);
       const report = await Promise.race([run.toTheEnd(), fleet.failed]);
@@ -93,6 +96,8 @@ export async function start(options: StartOptions): Promise<number> {
     } finally {
       phase = 'ended';
       run?.stopDrawing();
+      following.abort();
+      await followed;
       await fleet.close();
     }
   } finally {

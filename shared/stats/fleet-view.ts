@@ -53,6 +53,8 @@ export interface WorkerView {
   readonly counter: number;
   /** How long the counter has stood still while the reader watched; 0 for a reader that has only just begun. */
   readonly stillForMs: number;
+  /** What became of its process, where the reader is on the same machine. */
+  readonly process?: 'running' | 'paused' | 'draining' | 'ended';
   readonly maxShards?: number;
   readonly shardCount: number;
   readonly readyShardCount: number;
@@ -149,4 +151,43 @@ export interface HappeningView {
 export interface ShardHistory {
   readonly points: readonly ShardPoint[];
   readonly happenings: readonly HappeningView[];
+}
+
+/** What charts of the last minutes show of one moment. */
+export interface LivePoint {
+  readonly atMs: number;
+  /** Delivered to handlers where that is known, else read from Discord. */
+  readonly eventsPerSecond: number;
+  /** Sent by the simulator. */
+  readonly emittedPerSecond?: number;
+  /** Of the heartbeats of ready shards: median and highest. */
+  readonly latencyMs: number;
+  readonly latencyMaxMs: number;
+  /** From Discord to the handler, where the simulator knows when an event was sent. */
+  readonly deliveryP50Ms?: number;
+  readonly deliveryP99Ms?: number;
+}
+
+/** What a page is sent every second: the fleet, with those shards alone that are not as they were. */
+export interface LiveUpdate extends FleetView {
+  readonly point?: LivePoint;
+  /** Why there is nothing newer than this. */
+  readonly trouble?: string;
+  /** Of a fleet that runs on this machine. */
+  readonly run?: {
+    readonly phase: string;
+    readonly elapsedMs: number;
+    readonly discord: 'simulator' | 'discord';
+    readonly emittedPerSecond?: number;
+    readonly deliveredPerSecond: number;
+    readonly latencyMs: { readonly p50: number; readonly p99: number };
+    readonly totals?: {
+      readonly emitted: number;
+      readonly delivered: number;
+      readonly pending: number;
+      readonly lost: number;
+      readonly duplicated: number;
+      readonly reordered: number;
+    };
+  };
 }
