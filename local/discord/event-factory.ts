@@ -80,7 +80,7 @@ export class EventFactory {
   make(type: string, guild: Guild | undefined): OutgoingEvent {
     if (guild) {
       if (type === 'GUILD_CREATE') return this.#endOutage(guild);
-      if (type === 'GUILD_DELETE') return startOutage(guild);
+      if (type === 'GUILD_DELETE') return announceGone(guild);
       if (guildChangeTypes.has(type)) return this.#change(type, guild);
     }
     const pairs = (guild ? this.#guildTemplates : this.#directTemplates).get(type) as TemplatePair[];
@@ -138,13 +138,14 @@ export class EventFactory {
 
   #endOutage(guild: Guild): OutgoingEvent {
     guild.unavailable = false;
+    guild.left = false;
     // The short member list, which is right for most sessions: the event is made once for all.
     return { type: 'GUILD_CREATE', body: this.#world.guildCreate(guild, 0) };
   }
 }
 
-/** GUILD_DELETE as Discord sends it in an outage: the guild is not gone. */
-function startOutage(guild: Guild): OutgoingEvent {
+/** GUILD_DELETE as Discord sends it in an outage, when the guild is not gone; without `unavailable` when the bot left it. */
+function announceGone(guild: Guild): OutgoingEvent {
   guild.unavailable = true;
-  return { type: 'GUILD_DELETE', body: JSON.stringify({ id: guild.id, unavailable: true }) };
+  return { type: 'GUILD_DELETE', body: JSON.stringify({ id: guild.id, ...(!guild.left && { unavailable: true }) }) };
 }

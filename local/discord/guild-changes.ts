@@ -1,6 +1,6 @@
 import { type Random, randomBelow } from '../../shared/random.ts';
 import type { JsonObject } from './corpus.ts';
-import type { Entity, Guild, World } from './world.ts';
+import type { Entity, Guild, Member, World } from './world.ts';
 
 /** An event that changes the world: its type (which may differ from the one asked for) and its `d`. */
 export interface GuildChange {
@@ -11,7 +11,7 @@ export interface GuildChange {
 type Change = (guild: Guild, world: World, random: Random, example: JsonObject) => GuildChange;
 
 /** Things that traffic made in a guild are taken away again by traffic; what the guild began with stays. */
-const madeByTraffic = new WeakSet<Entity>();
+const madeByTraffic = new WeakSet<Entity | Member>();
 
 function anyOf<T>(items: readonly T[], random: Random): T | undefined {
   return items[randomBelow(random, items.length)];
@@ -55,7 +55,13 @@ const createRole: Change = (guild, world, random, example) => {
   return { type: 'GUILD_ROLE_CREATE', d: { guild_id: guild.id, role } };
 };
 
-/** The events that tell how guilds, channels, threads and roles change: what they say is what the world then holds. */
+const addMember: Change = (guild, world, random) => {
+  const member = world.addMember(guild, random);
+  madeByTraffic.add(member);
+  return { type: 'GUILD_MEMBER_ADD', d: { guild_id: guild.id, ...member } };
+};
+
+/** The events that tell how guilds, channels, threads, roles and members change: what they say is what the world then holds. */
 const changes: Readonly<Record<string, Change>> = {
   CHANNEL_CREATE: createChannel,
   CHANNEL_UPDATE(guild, _world, random) {
@@ -93,6 +99,13 @@ const changes: Readonly<Record<string, Change>> = {
     if (!role) return createRole(guild, world, random, example);
     guild.roles = guild.roles.filter((each) => each !== role);
     return { type: 'GUILD_ROLE_DELETE', d: { guild_id: guild.id, role_id: role.id } };
+  },
+  GUILD_MEMBER_ADD: addMember,
+  GUILD_MEMBER_REMOVE(guild, world, random, example) {
+    const member = guild.members.find((each) => madeByTraffic.has(each));
+    if (!member) return addMember(guild, world, random, example);
+    guild.members = guild.members.filter((each) => each !== member);
+    return { type: 'GUILD_MEMBER_REMOVE', d: { guild_id: guild.id, user: member.user } };
   },
   GUILD_UPDATE(guild, _world, random) {
     guild.properties = { ...guild.properties, description: `description ${randomBelow(random, 1_000_000)}` };

@@ -21,13 +21,15 @@ export interface Guild {
   channels: Entity[];
   threads: Entity[];
   roles: Entity[];
-  readonly members: Member[];
+  members: Member[];
   readonly voiceStates: Map<string, JsonObject>;
   readonly textChannelIds: string[];
   readonly voiceChannelId: string;
   lastMessageId: string;
   /** In an outage: announced as unavailable, and nothing happens in it. */
   unavailable: boolean;
+  /** The bot is not in it any more: nothing happens in it, and no READY names it. Then it is `unavailable`, too. */
+  left: boolean;
 }
 
 export interface Member extends JsonObject {
@@ -117,7 +119,7 @@ export class World {
 
   /** `d` of READY as live payloads have it. */
   ready(session: { id: string; shard: ShardAddress | undefined; resumeGatewayUrl: string }): string {
-    const guilds = this.guildsOn(session.shard ?? { shardId: 0, shardCount: 1 });
+    const guilds = this.guildsOn(session.shard ?? { shardId: 0, shardCount: 1 }).filter(({ left }) => !left);
     return JSON.stringify({
       v: 10,
       user_settings: {},
@@ -167,6 +169,14 @@ export class World {
   removeChannel(guild: Guild, channelId: string): void {
     guild.channels = guild.channels.filter(({ id }) => id !== channelId);
     this.#guildOfChannel.delete(channelId);
+  }
+
+  /** Somebody joins. The answer is who. */
+  addMember(guild: Guild, random: Random): Member {
+    const user = person(random, guild.members.length);
+    const member = membership({ ...user, id: this.snowflakes.next() }, []);
+    guild.members.push(member);
+    return member;
   }
 
   /** A message object that the bot posts in a channel. */
@@ -240,6 +250,7 @@ export class World {
       voiceChannelId: voice.id,
       lastMessageId: oldSnowflake(random),
       unavailable: false,
+      left: false,
     };
   }
 }

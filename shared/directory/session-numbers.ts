@@ -45,6 +45,25 @@ export class SessionNumbers {
     return asked;
   }
 
+  /** Notes that the guilds of the shard's newest session have been compared with its roster. */
+  async markSwept(shard: ShardKey, session: string): Promise<void> {
+    try {
+      await this.#documents.send(
+        new UpdateCommand({
+          TableName: this.#table,
+          Key: itemKey.shard(shard),
+          UpdateExpression: 'SET #swept = :session',
+          ConditionExpression: '#session = :session',
+          ExpressionAttributeNames: { '#swept': 'sweptSession', '#session': 'session' },
+          ExpressionAttributeValues: { ':session': session },
+        }),
+      );
+    } catch (error) {
+      // There is a newer session, and a sweep to come.
+      if (!(error instanceof ConditionalCheckFailedException)) throw error;
+    }
+  }
+
   async #ask(shard: ShardKey, session: string, mayBegin: boolean): Promise<number | undefined> {
     for (;;) {
       const item = await this.#reader.item<ShardItem>(itemKey.shard(shard), { consistent: true });
