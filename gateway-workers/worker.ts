@@ -13,7 +13,7 @@ import type {
 } from '../shared/coordination/model.ts';
 import { type CoordinationStore, isPassingTrouble, StoreUnavailable } from '../shared/coordination/store.ts';
 import type { EnvelopeEncoding } from '../shared/envelope.ts';
-import { type BatonError, messageOf } from '../shared/errors.ts';
+import { BatonError, messageOf } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
 import type { Random } from '../shared/random.ts';
 import { parseShardKey, type ShardKey, shardKey } from '../shared/sharding.ts';
@@ -27,6 +27,7 @@ import type { GatewayBot } from './gateway-bot.ts';
 import type { DialGateway } from './gateway/gateway-socket.ts';
 import { HandoffSource } from './handoff-source.ts';
 import { IdentifyLimiter } from './identify-limiter.ts';
+import { NamesakeWatch } from './namesake-watch.ts';
 import type { EventsSender, InteractionsSender } from './publishing/events-sender.ts';
 import { FlushCycle } from './publishing/flush-cycle.ts';
 import { listedForMs } from './publishing/send-rules.ts';
@@ -111,6 +112,8 @@ export class WorkerLife {
   readonly #inbox: ControlInbox;
   readonly #source: HandoffSource;
   readonly #ending = new AbortController();
+  /** Aborts, with the reason, when this worker has to go though nobody asked it to. */
+  readonly #unwanted = new AbortController();
   readonly #tasks = new Set<Promise<void>>();
   readonly #requests: ControlService | undefined;
   #environment: ShardEnvironment | undefined;
@@ -172,7 +175,8 @@ export class WorkerLife {
 
   /**
    * Registers, runs until `drain` aborts (then hands everything over), `stop` aborts (then leaves at once, sessions
-   * kept) or the worker is fenced. Rejects with `StoreUnavailable` or `BatonError` when it cannot even register.
+   * kept) or the worker is fenced. Rejects with `StoreUnavailable` or `BatonError` when it cannot even register, and
+   * with `WORKER_ID_TAKEN`, everything handed over, when an earlier worker of the same name turns out to be alive.
    */
   async run(drain: AbortSignal, stop: AbortSignal): Promise<LifeEnd> {
     const { store, control } = this.#ports;
@@ -184,12 +188,13 @@ export class WorkerLife {
       this.#logger.info({ name: this.#options.workerId, joinNumber: this.#record.joinNumber }, 'worker.registered');
       this.#ports.timeline?.record({ kind: 'join', to: this.incarnation, name: this.#options.workerId });
       this.#start(this.#record);
-      await this.#untilAborted(AbortSignal.any([drain, this.#ending.signal]));
+      await this.#untilAborted(AbortSignal.any([drain, this.#ending.signal, this.#unwanted.signal]));
       if (!this.#ending.signal.aborted) await this.#drain();
     } finally {
       stop.removeEventListener('abort', end);
       await this.#leave(store, controlQueueUrl);
     }
+    this.#unwanted.signal.throwIfAborted();
     return this.#fencedBy === undefined ? { kind: 'drained' } : { kind: 'fenced', by: this.#fencedBy };
   }
 
@@ -279,6 +284,7 @@ export class WorkerLife {
     this.#track(this.#coordinator.run(signal));
     this.#track(this.#inbox.run(record.controlQueueUrl, (message) => this.#obey(message), signal));
     this.#track(this.#watchLeases(signal));
+    this.#track(this.#watchNamesakes(record, signal));
     const shards = () => this.#held.values();
     this.#track(new Backpressure({ shards, maxBytes: maxBufferedBytes, clock, logger: this.#logger }).run(signal));
     this.#track(this.#report(signal));
@@ -294,6 +300,17 @@ export class WorkerLife {
     if (askGatewayBot === undefined) return;
     const keeper = new BudgetKeeper({ store, askGatewayBot, isResponsible, clock, logger: this.#logger });
     this.#track(keeper.run(signal));
+  }
+
+  /** Two workers of one name cannot be told apart by those who steer them: this one, the younger, leaves. */
+  async #watchNamesakes(me: WorkerRecord, signal: AbortSignal): Promise<void> {
+    const { store, clock } = this.#ports;
+    const { workerId, heartbeatMs } = this.#options;
+    const living = await new NamesakeWatch({ store, me, heartbeatMs, clock, logger: this.#logger }).run(signal);
+    if (living === undefined || this.#isDraining) return;
+    this.#logger.error({ name: workerId, taken: living.incarnation }, 'worker.id_taken');
+    const message = `worker id ${workerId} is taken: incarnation ${living.incarnation} is alive; stop that worker or give this one another BATON_WORKER_ID`;
+    this.#unwanted.abort(new BatonError('WORKER_ID_TAKEN', message));
   }
 
   #failure: Error | undefined;

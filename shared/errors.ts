@@ -17,6 +17,7 @@ export type BatonErrorCode =
   | 'SHARD_STOPPED'
   | 'COMMAND_REFUSED'
   | 'WORKER_FENCED'
+  | 'WORKER_ID_TAKEN'
   | 'REQUEST_INVALID'
   | 'REQUEST_FAILED'
   | 'EVAL_FAILED'

@@ -274,6 +274,53 @@ describe('a worker process', { timeout: 120_000 }, () => {
     expect(readyIdentifies()).toBe(4);
   });
 
+  test('whose id is live elsewhere leaves and says why; the other one does not notice', async () => {
+    await start();
+    const original = runWorker({ BATON_WORKER_ID: 'same' });
+    await until(async () => connectedShards() === 4 && (await storedSessions()) === 4, 'four shards connected');
+    const [record] = await store.listWorkers();
+    const twin = runWorker({ BATON_WORKER_ID: 'same' });
+    await expectExit(twin, 1);
+    expect(twin.stderr.trim().split('\n')).toHaveLength(1);
+    expect(twin.stderr).toContain(`worker id same is taken: incarnation ${record?.incarnation} is alive`);
+    expect(await store.listWorkers()).toEqual([record]);
+    expect([connectedShards(), readyIdentifies()]).toEqual([4, 4]);
+    original.process.kill('SIGTERM');
+    await expectExit(original, 0);
+  });
+
+  test('that was killed is followed at once by one of the same id', async () => {
+    await start();
+    const killed = runWorker({ BATON_WORKER_ID: 'same' });
+    await until(async () => connectedShards() === 4 && (await storedSessions()) === 4, 'four shards connected');
+    simulator.traffic.start();
+    await until(async () => (await readQueue()) > 0, 'events in the queue');
+    killed.process.kill('SIGKILL');
+    await killed.exited;
+    const follower = runWorker({ BATON_WORKER_ID: 'same' });
+    await until(() => follower.stdout.includes('worker.registered'), 'the follower registered');
+    const registeredMs = Date.now();
+    await until(() => connectedShards() === 4, 'four RESUMEs');
+    // One period of silence, and room for a busy machine.
+    expect(Date.now() - registeredMs).toBeLessThan(3 * heartbeatMs + 3000);
+    await expectNothingLost();
+    expect([readyIdentifies(), follower.process.exitCode]).toEqual([4, null]);
+  });
+
+  test('that was stopped while another took its id gives way when it goes on', async () => {
+    await start();
+    const stopped = runWorker({ BATON_WORKER_ID: 'same' });
+    await until(async () => connectedShards() === 4 && (await storedSessions()) === 4, 'four shards connected');
+    stopped.process.kill('SIGSTOP');
+    runWorker({ BATON_WORKER_ID: 'same' });
+    await until(() => simulator.stats.resumes.length >= 4, 'four RESUMEs');
+    stopped.process.kill('SIGCONT');
+    await expectExit(stopped, 1);
+    expect(stopped.stderr).toContain('worker id same is taken');
+    await until(() => connectedShards() === 4, 'four shards connected at the other one');
+    expect(readyIdentifies()).toBe(4);
+  });
+
   test('leaves at once at a second SIGTERM', async () => {
     await start();
     const worker = runWorker({ BATON_WORKER_ID: 'first' });
