@@ -99,13 +99,15 @@ export interface TailOptions {
 const defaultWithinMs = 5000;
 const respawnWithinMs = 30_000;
 const maxWithinMs = 10 * 60_000;
-/** Replies are looked for this soon, then ever less often. */
-const firstLookMs = 10;
-const longestLookMs = 100;
+/** Replies are looked for this often at first, then, when they do not come, ever less often. */
+const firstLookMs = 20;
+const eagerForMs = 400;
+const longestLookMs = 150;
 /** A shard between two owners, or whose owner has not heard of it yet, is asked again after this time. */
 const askAgainMs = 100;
 /** A silent owner may have lost the shard: its lease is read again this often. */
 const rereadLeasesMs = 1000;
+const fleetStateForMs = 5000;
 /** A tail ends by itself this long after its caller last asked for it. */
 const tailForMs = 10_000;
 const tailLookMs = 250;
@@ -116,9 +118,13 @@ const tailLookMs = 250;
  */
 export class Fleet {
   readonly #options: FleetOptions;
+  readonly #register: WorkerRegister;
+  /** The generation changes with a reshard alone. */
+  #state: { readonly fleet: FleetState; readonly readAtMs: number } | undefined;
 
   constructor(options: FleetOptions) {
     this.#options = options;
+    this.#register = new WorkerRegister(options.store);
   }
 
   /**
@@ -134,7 +140,14 @@ export class Fleet {
     refuseFlawed(request, 'shards');
     const { shardCount } = await this.#readFleet();
     const ids = shards === 'all' ? Array.from({ length: shardCount }, (_, id) => id) : checkedIds(shards, shardCount);
-    const round = new ShardRound(this.#options, shardCount, ids, request, withinMsOf(request, options), options.signal);
+    const round = new ShardRound(this.#options, {
+      shardCount,
+      shards: ids,
+      request,
+      withinMs: withinMsOf(request, options),
+      signal: options.signal,
+      register: this.#register,
+    });
     return (await round.run()) as ShardAnswer<ShardResults[R['kind']]>;
   }
 
@@ -202,11 +215,35 @@ export class Fleet {
   }
 
   async #readFleet(): Promise<FleetState> {
-    const fleet = await this.#options.store.readFleet();
+    const { store, clock } = this.#options;
+    const readAtMs = clock.monotonicMs();
+    if (this.#state !== undefined && readAtMs - this.#state.readAtMs < fleetStateForMs) return this.#state.fleet;
+    const fleet = await store.readFleet();
     if (fleet === undefined) {
       throw new BatonError('REQUEST_FAILED', 'the fleet has no shards yet: no worker has ever been started');
     }
+    this.#state = { fleet, readAtMs };
     return fleet;
+  }
+}
+
+/** Workers by incarnation. A record never changes its queue, so only one that is not known is looked for. */
+class WorkerRegister {
+  readonly #store: FleetReads;
+  #records = new Map<Incarnation, WorkerRecord>();
+
+  constructor(store: FleetReads) {
+    this.#store = store;
+  }
+
+  get(incarnation: Incarnation): WorkerRecord | undefined {
+    return this.#records.get(incarnation);
+  }
+
+  /** Reads the register again unless it has them all. */
+  async know(incarnations: readonly Incarnation[]): Promise<void> {
+    if (incarnations.every((incarnation) => this.#records.has(incarnation))) return;
+    this.#records = new Map((await this.#store.listWorkers()).map((record) => [record.incarnation, record]));
   }
 }
 
@@ -286,6 +323,7 @@ class ReplyWait {
   readonly #signal: AbortSignal | undefined;
   readonly #seen: Reply[] = [];
   readonly #known = new Set<string>();
+  readonly #eagerUntilMs: number;
   #lookMs = firstLookMs;
   #sendings = 0;
   trouble: string | undefined;
@@ -295,6 +333,7 @@ class ReplyWait {
     this.#signal = signal;
     this.id = options.random.uuid();
     this.untilMs = options.clock.monotonicMs() + withinMs;
+    this.#eagerUntilMs = options.clock.monotonicMs() + eagerForMs;
     this.expiresAtMs = Math.round(options.clock.wallClockMs() + withinMs);
   }
 
@@ -329,7 +368,7 @@ class ReplyWait {
   async next(): Promise<{ sending: number; outcomes: readonly Outcome[] }[]> {
     const { replies, clock } = this.#options;
     await clock.sleep(Math.min(this.#lookMs, Math.max(0, this.untilMs - clock.monotonicMs())), this.#signal);
-    this.#lookMs = Math.min(longestLookMs, this.#lookMs * 1.5);
+    if (clock.monotonicMs() >= this.#eagerUntilMs) this.#lookMs = Math.min(longestLookMs, this.#lookMs * 1.5);
     let found: Reply[];
     try {
       found = (await replies.receive(this.id)).filter(({ from }) => !this.#known.has(from));
@@ -339,7 +378,6 @@ class ReplyWait {
       this.trouble = messageOf(error);
       return [];
     }
-    if (found.length > 0) this.#lookMs = firstLookMs;
     this.#seen.push(...found);
     return found.flatMap(({ from, body }) => {
       this.#known.add(from);
@@ -367,37 +405,33 @@ type Pending =
   | { readonly kind: 'toAsk'; readonly atMs: number; readonly missing: Omit<MissingShard, 'shard'> }
   | { readonly kind: 'asked'; readonly of: WorkerRecord; readonly sending: number };
 
+interface ShardQuestion {
+  readonly shardCount: number;
+  readonly shards: readonly number[];
+  readonly request: ShardRequest;
+  readonly withinMs: number;
+  readonly signal: AbortSignal | undefined;
+  readonly register: WorkerRegister;
+}
+
 /** One request to shards. */
 class ShardRound {
   readonly #options: FleetOptions;
-  readonly #shardCount: number;
-  readonly #request: ShardRequest;
-  readonly #withinMs: number;
+  readonly #question: ShardQuestion;
   readonly #wait: ReplyWait;
   readonly #pending = new Map<number, Pending>();
   readonly #results: ShardResult<unknown>[] = [];
   readonly #missing: MissingShard[] = [];
-  readonly #isAll: boolean;
-  #workers: readonly WorkerRecord[] | undefined;
   #rereadAtMs: number;
 
-  constructor(
-    options: FleetOptions,
-    shardCount: number,
-    shards: readonly number[],
-    request: ShardRequest,
-    withinMs: number,
-    signal: AbortSignal | undefined,
-  ) {
+  constructor(options: FleetOptions, question: ShardQuestion) {
     this.#options = options;
-    this.#shardCount = shardCount;
-    this.#request = request;
-    this.#withinMs = withinMs;
-    this.#isAll = shards.length === shardCount;
-    this.#wait = new ReplyWait(options, withinMs, signal);
+    this.#question = question;
+    this.#wait = new ReplyWait(options, question.withinMs, question.signal);
     this.#rereadAtMs = options.clock.monotonicMs() + rereadLeasesMs;
     const missing = { code: 'unheld', reason: 'it was not asked in time' } as const;
-    for (const shard of shards) this.#pending.set(shard, { kind: 'toAsk', atMs: Number.NEGATIVE_INFINITY, missing });
+    for (const shard of question.shards)
+      this.#pending.set(shard, { kind: 'toAsk', atMs: Number.NEGATIVE_INFINITY, missing });
   }
 
   async run(): Promise<ShardAnswer<unknown>> {
@@ -446,54 +480,50 @@ class ShardRound {
     this.#pending.set(shard, { kind: 'toAsk', atMs: this.#options.clock.monotonicMs() + askAgainMs, missing });
   }
 
+  /** Whether owners that say nothing may have lost their shards by now, and may be passed over. */
+  get #isStale(): boolean {
+    return isRepeatable[this.#question.request.kind] && this.#options.clock.monotonicMs() >= this.#rereadAtMs;
+  }
+
   /** Routes what is due, if anything is. Trouble with the table is waited out: replies may come meanwhile. */
   async #routeAgain(): Promise<void> {
     const nowMs = this.#options.clock.monotonicMs();
     const isDue = [...this.#pending.values()].some((pending) => pending.kind === 'toAsk' && pending.atMs <= nowMs);
-    const isStale = isRepeatable[this.#request.kind] && nowMs >= this.#rereadAtMs && this.#pending.size > 0;
-    if (!isDue && !isStale) return;
+    if (!isDue && !(this.#isStale && this.#pending.size > 0)) return;
     try {
       await this.#route();
     } catch (error) {
       if (!isPassingTrouble(error)) throw error;
       this.#wait.trouble = messageOf(error);
-      this.#rereadAtMs = this.#options.clock.monotonicMs() + rereadLeasesMs;
     }
   }
 
   /** Reads the leases of the shards that are to be asked, or whose owner is silent, and asks their owners. */
   async #route(): Promise<void> {
     const { store, clock } = this.#options;
+    const { shardCount, register } = this.#question;
     const nowMs = clock.monotonicMs();
-    const isStale = isRepeatable[this.#request.kind] && nowMs >= this.#rereadAtMs;
+    const isStale = this.#isStale;
     if (isStale) this.#rereadAtMs = nowMs + rereadLeasesMs;
     const due = [...this.#pending]
       .filter(([, pending]) => (pending.kind === 'toAsk' ? pending.atMs <= nowMs : isStale))
       .map(([shard]) => shard);
-    const isFirst = this.#workers === undefined;
-    const [leases, workers] = await Promise.all([
-      isFirst && this.#isAll
-        ? store.listLeases(this.#shardCount)
-        : store.readLeases(due.map((shardId) => ({ shardId, shardCount: this.#shardCount }))),
-      isFirst ? store.listWorkers() : this.#workers,
-    ]);
-    this.#workers = workers;
+    const leases = await (due.length === shardCount
+      ? store.listLeases(shardCount)
+      : store.readLeases(due.map((shardId) => ({ shardId, shardCount }))));
     const ownerOf = new Map(leases.map(({ shard, owner }) => [shard.shardId, owner]));
-    if (!due.every((shard) => this.#knows(ownerOf.get(shard)))) this.#workers = await store.listWorkers();
+    const owners = due.map((shard) => ownerOf.get(shard)).filter((owner) => owner !== undefined);
+    await register.know(owners);
     const questions = new Map<WorkerRecord, number[]>();
     for (const shard of due) {
       const owner = ownerOf.get(shard);
-      const record = this.#workers?.find(({ incarnation }) => incarnation === owner);
+      const record = owner === undefined ? undefined : register.get(owner);
       const pending = this.#pending.get(shard);
       if (record === undefined) this.#postpone(shard, pending, owner);
       else if (pending?.kind !== 'asked' || pending.of.incarnation !== record.incarnation)
         questions.set(record, [...(questions.get(record) ?? []), shard]);
     }
     for (const [record, shards] of questions) this.#ask(record, shards);
-  }
-
-  #knows(owner: Incarnation | undefined): boolean {
-    return owner === undefined || this.#workers?.some(({ incarnation }) => incarnation === owner) === true;
   }
 
   #postpone(shard: number, pending: Pending | undefined, owner: Incarnation | undefined): void {
@@ -507,8 +537,9 @@ class ShardRound {
   }
 
   #ask(record: WorkerRecord, shards: readonly number[]): void {
-    const keys = shards.map((shardId) => shardKey({ shardId, shardCount: this.#shardCount }));
-    const sending = this.#wait.send(record, this.#request, keys, (failure) => {
+    const { shardCount, request } = this.#question;
+    const keys = shards.map((shardId) => shardKey({ shardId, shardCount }));
+    const sending = this.#wait.send(record, request, keys, (failure) => {
       const atMs = this.#options.clock.monotonicMs() + rereadLeasesMs / 2;
       const { workerId: worker } = record;
       for (const shard of shards) {
@@ -527,7 +558,7 @@ class ShardRound {
       return;
     }
     const { workerId } = pending.of;
-    const reason = this.#wait.noAnswer(workerId, this.#withinMs);
+    const reason = this.#wait.noAnswer(workerId, this.#question.withinMs);
     this.#missing.push({ shard, worker: workerId, code: 'no-answer', reason });
   }
 }
