@@ -31,7 +31,7 @@ export class EmbeddedShards implements ShardSpawner {
     this.#environment = environment;
     this.#logger = logger;
     const { promise, reject } = Promise.withResolvers<never>();
-    promise.catch((error: unknown) => logger.error({ error: messageOf(error) }, 'shard_manager.failed'));
+    promise.catch((error: unknown) => logger.warn({ error: messageOf(error) }, 'shard_manager.failed'));
     this.failed = promise;
     this.#fail = reject;
   }

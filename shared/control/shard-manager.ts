@@ -112,12 +112,33 @@ export class ShardManager {
     const parts = this.#parts;
     if (this.#isStopped)
       throw new BatonError('REQUEST_INVALID', 'spawnShards: this manager was stopped; create another');
-    if (!('spawner' in parts)) return this.#untilReady(timeoutMs, signal);
+    const wait = { ...(timeoutMs !== undefined && { timeoutMs }), ...(signal && { signal }) };
+    if (!('spawner' in parts)) return this.untilReady(wait);
     if (this.#fleet !== undefined)
       throw new BatonError('REQUEST_INVALID', 'spawnShards: the shards have been spawned already');
     const { fleet } = await parts.spawner.start();
     this.#fleet = fleet;
-    return Promise.race([this.#untilReady(timeoutMs, signal), parts.spawner.failed]);
+    return Promise.race([this.untilReady(wait), parts.spawner.failed]);
+  }
+
+  /**
+   * Waits until every shard is ready, e.g. after a crash.
+   * @throws {BatonError} `REQUEST_FAILED` naming the shards that are not ready in time.
+   */
+  async untilReady({ timeoutMs, signal }: SpawnOptions = {}): Promise<ShardInfo[]> {
+    const { clock } = this.#parts;
+    const startedAtMs = clock.monotonicMs();
+    for (;;) {
+      const shards = await this.#knownShards();
+      if (shards.length > 0 && shards.every(({ ready }) => ready)) return shards;
+      const limitMs = timeoutMs ?? spawnBaseMs + spawnPerShardMs * shards.length;
+      const passedMs = clock.monotonicMs() - startedAtMs;
+      if (signal?.aborted || this.#isStopped)
+        throw new BatonError('REQUEST_FAILED', 'ended before every shard was ready');
+      if (passedMs > limitMs)
+        throw new BatonError('REQUEST_FAILED', `${notReadyLine(shards)} after ${Math.round(passedMs)} ms`);
+      await clock.sleep(lookEveryMs, signal);
+    }
   }
 
   /** What each shard is doing, in order of their ids. */
@@ -281,22 +302,6 @@ export class ShardManager {
     if (this.#fleet === undefined)
       throw new BatonError('REQUEST_INVALID', `${call}: no shards have been spawned yet; call spawnShards first`);
     return this.#fleet;
-  }
-
-  async #untilReady(timeoutMs: number | undefined, signal = new AbortController().signal): Promise<ShardInfo[]> {
-    const { clock } = this.#parts;
-    const startedAtMs = clock.monotonicMs();
-    for (;;) {
-      const shards = await this.#knownShards();
-      if (shards.length > 0 && shards.every(({ ready }) => ready)) return shards;
-      const limitMs = timeoutMs ?? spawnBaseMs + spawnPerShardMs * shards.length;
-      const passedMs = clock.monotonicMs() - startedAtMs;
-      if (signal.aborted || this.#isStopped)
-        throw new BatonError('REQUEST_FAILED', 'spawnShards: ended before every shard was ready');
-      if (passedMs > limitMs)
-        throw new BatonError('REQUEST_FAILED', `spawnShards: ${notReadyLine(shards)} after ${Math.round(passedMs)} ms`);
-      await clock.sleep(lookEveryMs, signal);
-    }
   }
 
   /** Empty while the first worker has not written down what fleet it is. */
