@@ -2,6 +2,7 @@ import type { Clock } from '../shared/clock.ts';
 import { type AwsFaults, describeOutage } from './aws-faults.ts';
 import type { ChaosTargets } from './chaos.ts';
 import type { CoordinatorGaps } from './coordinator-gaps.ts';
+import type { FaultTarget } from './discord/faults.ts';
 import type { FleetMonitor } from './fleet-monitor.ts';
 import type { HandoverTimes } from './handover-times.ts';
 import type { ShardMigrations } from './shard-migrations.ts';
@@ -80,10 +81,13 @@ export function chaosTargets(
     // A fleet that is about to end wants no new worker.
     if (!signal.aborted) workers.start(worker.workerId);
   };
-  const strike = (drawn: number, fault: (shards: readonly number[], from: SimulatedDiscord) => number) => {
+  // The fleet's own sessions: others may listen too, with another number of shards.
+  const strike = (drawn: number, fault: (target: FaultTarget, from: SimulatedDiscord) => number) => {
     if (discord === undefined) return Promise.resolve(undefined);
     const shard = drawn % discord.shardCount;
-    return Promise.resolve(fault([shard], discord) > 0 ? `shard ${shard}` : undefined);
+    return Promise.resolve(
+      fault({ shards: [shard], shardCount: discord.shardCount }, discord) > 0 ? `shard ${shard}` : undefined,
+    );
   };
   return {
     async killWorker({ worker: drawn, restartAfterMs }) {
@@ -125,18 +129,19 @@ export function chaosTargets(
       }
       return moved.length === 0 ? undefined : `shards ${moved.join(', ')}: ${from.workerId} -> ${to.workerId}`;
     },
-    requestReconnect: ({ shard }) => strike(shard, (shards, { simulator }) => simulator.faults.reconnect({ shards })),
-    cutSocket: ({ shard }) => strike(shard, (shards, { simulator }) => simulator.faults.cut({ shards })),
+    requestReconnect: ({ shard }) => strike(shard, (target, { simulator }) => simulator.faults.reconnect(target)),
+    cutSocket: ({ shard }) => strike(shard, (target, { simulator }) => simulator.faults.cut(target)),
     invalidateResumable: ({ shard }) =>
-      strike(shard, (shards, { simulator }) => simulator.faults.invalidateSessions({ shards }, true)),
+      strike(shard, (target, { simulator }) => simulator.faults.invalidateSessions(target, true)),
     async silenceSocket({ shard: drawn, forMs }) {
       if (discord === undefined) return undefined;
       const { faults } = discord.simulator;
-      const shards = [drawn % discord.shardCount];
-      if (faults.silence({ shards }, true) === 0) return undefined;
+      const shard = drawn % discord.shardCount;
+      const target = { shards: [shard], shardCount: discord.shardCount };
+      if (faults.silence(target, true) === 0) return undefined;
       await clock.sleep(forMs, signal);
-      faults.silence({ shards }, false);
-      return `shard ${shards[0]} for ${(forMs / 1000).toFixed(1)} s`;
+      faults.silence(target, false);
+      return `shard ${shard} for ${(forMs / 1000).toFixed(1)} s`;
     },
     async deadResumeUrl({ state, forMs }) {
       if (discord === undefined) return undefined;

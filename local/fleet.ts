@@ -7,12 +7,15 @@ import { createRegistry, type HandlerFile } from '../functions/kit/registry.ts';
 import { createDynamoDBClient, createDynamoDBDocumentClient, createSqsClient } from '../shared/aws-clients.ts';
 import type { Clock } from '../shared/clock.ts';
 import {
+  readDirectoryConfig,
   readEndpointConfig,
   readFunctionsConfig,
   readRebalanceConfig,
   readStatsConfig,
   readWorkerConfig,
 } from '../shared/config.ts';
+import { Directory } from '../shared/directory/directory.ts';
+import { directoryEventTypes, directoryIntents } from '../shared/directory/directory-options.ts';
 import type { ControlPlane } from '../shared/control/control-queue.ts';
 import { DynamoDbReplies } from '../shared/control/dynamodb-replies.ts';
 import { Fleet } from '../shared/control/fleet.ts';
@@ -85,10 +88,13 @@ export async function startFleet(options: LocalFleetOptions): Promise<LocalFleet
   const isSimulated = (environment['DISCORD_TOKEN'] ?? '').trim() === '';
   const registry = createRegistry(options.handlers ?? (await loadHandlers()));
   const manifest = deriveManifest(registry);
+  const { directoryEntities } = readDirectoryConfig(environment);
+  const intents = manifest.intents | directoryIntents(directoryEntities);
+  const wantedTypes = new Set([...manifest.eventTypes, ...directoryEventTypes(directoryEntities, intents)]);
   const defaults = {
     // With the simulator everything goes all the way, so that the ledger has something to count.
-    DISCORD_INTENTS: String(isSimulated ? allIntents : manifest.intents),
-    BATON_EVENT_TYPES: isSimulated ? '*' : manifest.eventTypes.join(','),
+    DISCORD_INTENTS: String(isSimulated ? allIntents : intents),
+    BATON_EVENT_TYPES: isSimulated ? '*' : [...wantedTypes].join(','),
     BATON_STOP_TIMEOUT_MS: String(stopTimeoutMs),
     ...(!isSimulated && options.shards !== undefined && { BATON_TOTAL_SHARDS: String(options.shards) }),
   };
@@ -154,6 +160,12 @@ export async function startFleet(options: LocalFleetOptions): Promise<LocalFleet
       discord,
       awsFaults,
       store,
+      directory: new Directory({
+        documents,
+        table: config.directoryTable,
+        clock,
+        keepsMembers: config.directoryEntities.has('members'),
+      }),
       control,
       requests,
       console: new FleetConsole({
@@ -262,6 +274,8 @@ export class LocalFleet {
   /** Absent unless asked for. */
   readonly awsFaults: AwsFaults | undefined;
   readonly store: DynamoDbStore;
+  /** What the fleet knows of guilds, without asking Discord. */
+  readonly directory: Directory;
   /** What the console shows and does. */
   readonly console: FleetConsole;
   /** Asks workers and shards. */
@@ -295,6 +309,7 @@ export class LocalFleet {
     discord: SimulatedDiscord | undefined;
     awsFaults: AwsFaults | undefined;
     store: DynamoDbStore;
+    directory: Directory;
     control: ControlPlane;
     console: FleetConsole;
     requests: Fleet;
@@ -317,6 +332,7 @@ export class LocalFleet {
     this.discord = discord;
     this.awsFaults = awsFaults;
     this.store = store;
+    this.directory = options.directory;
     this.console = options.console;
     this.requests = options.requests;
     this.#respawn = options.respawn;

@@ -1,5 +1,6 @@
 import type { SQSClient } from '@aws-sdk/client-sqs';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import { createDirectoryHandler } from '../functions/directory/directory-handler.ts';
 import { createDirectoryFold } from '../functions/directory/directory-fold.ts';
 import type { ObservedEvent } from '../functions/events/events-invocation.ts';
 import { createEventsHandler } from '../functions/events/events-handler.ts';
@@ -52,6 +53,8 @@ export interface LocalFunctionsOptions {
   readonly onInteraction: (interaction: ObservedInteraction) => void;
 }
 
+/** Far oftener than as deployed: it costs nothing here, and whoever looks need not wait. */
+const directoryPeriodMs = 5000;
 /** As deployed: long enough to see a coordinator dead and do its work. */
 const rebalanceTimeoutMs = 60_000;
 
@@ -151,6 +154,21 @@ export class LocalFunctions {
         functionName: 'rebalance',
         functionTimeoutMs: rebalanceTimeoutMs,
         handler: rebalance,
+        logger,
+        clock,
+        random,
+      }),
+      startSchedule({
+        functionName: 'directory',
+        handler: createDirectoryHandler({
+          entities: config.directoryEntities,
+          documents,
+          table: config.directoryTable,
+          rosters: options.coordination,
+          clock,
+          logger: logger.child({ function: 'directory' }),
+        }),
+        periodMs: directoryPeriodMs,
         logger,
         clock,
         random,

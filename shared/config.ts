@@ -292,6 +292,23 @@ export function readEndpointConfig(env: Environment): EndpointConfig {
   return read.finish({ ...readFunctions(read), publicKey: publicKey ?? '' });
 }
 
+/** What the directory function is told from outside. */
+export interface DirectoryConfig extends FleetConfig {
+  /** What of guilds the directory keeps. */
+  readonly directoryEntities: DirectoryEntities;
+  readonly logLevel: LogLevel;
+}
+
+/** @throws {BatonError} `CONFIG_INVALID`, naming every bad variable at once. */
+export function readDirectoryConfig(env: Environment): DirectoryConfig {
+  const read = new EnvironmentReader(env);
+  return read.finish({
+    ...readFleet(read),
+    directoryEntities: readDirectoryEntities(read),
+    logLevel: read.withDefault('BATON_LOG_LEVEL', oneOf(logLevels), 'info'),
+  });
+}
+
 function readApiUrl(read: EnvironmentReader): string {
   return read.withDefault('DISCORD_API_URL', httpUrl, 'https://discord.com/api/v10');
 }

@@ -1,0 +1,19 @@
+import { createDynamoDBDocumentClient } from '../../shared/aws-clients.ts';
+import { systemClock } from '../../shared/clock.ts';
+import { readDirectoryConfig } from '../../shared/config.ts';
+import { DynamoDbStore } from '../../shared/coordination/dynamodb-store.ts';
+import { createLambdaLogger } from '../kit/lambda-logger.ts';
+import { createDirectoryHandler } from './directory-handler.ts';
+
+const config = readDirectoryConfig(process.env);
+const documents = createDynamoDBDocumentClient('general');
+
+/** Lambda entry of the schedule. A bad variable ends the start of the function with one line that names it. */
+export const handler = createDirectoryHandler({
+  entities: config.directoryEntities,
+  documents,
+  table: config.directoryTable,
+  rosters: new DynamoDbStore(documents, config.table),
+  clock: systemClock,
+  logger: createLambdaLogger('baton-directory', config.logLevel),
+});
