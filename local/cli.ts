@@ -5,6 +5,7 @@ import type { ChaosOptions } from './chaos-command.ts';
 import type { AskCommandOptions } from './ask-commands.ts';
 import type { OperateOptions } from './operate-commands.ts';
 import { durationMs, listOf, minutes, textLike, wholeNumber } from './option-values.ts';
+import type { RegisterCommandsOptions } from './register-commands-command.ts';
 import type { StartOptions } from './start-command.ts';
 import type { StatusPart } from './status-command.ts';
 import type { TailCommandOptions } from './tail-command.ts';
@@ -111,6 +112,18 @@ function createProgram(setExitCode: (code: number) => void): Command {
       setExitCode(await runWorker(process.env));
     },
   );
+
+  command(
+    'register-commands',
+    "make Discord's commands those of functions/handlers",
+    'baton register-commands --dry-run',
+  )
+    .option('--guild <ids>', 'commands of these guilds alone, instead of the global ones', listOf(snowflake))
+    .option('--dry-run', 'show what would change and change nothing', false)
+    .action(async (options: RegisterCommandsOptions) => {
+      const { printRegisterCommands } = await import('./register-commands-command.ts');
+      await printRegisterCommands(options);
+    });
 
   const status = (part: StatusPart) => async (options: OptionValues) => {
     const { printStatus } = await import('./status-command.ts');

@@ -16,6 +16,7 @@ export type BatonErrorCode =
   | 'ANSWER_OUT_OF_TURN'
   | 'SHARD_STOPPED'
   | 'COMMAND_REFUSED'
+  | 'COMMANDS_REFUSED'
   | 'WORKER_FENCED'
   | 'WORKER_ID_TAKEN'
   | 'REQUEST_INVALID'

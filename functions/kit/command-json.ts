@@ -154,7 +154,11 @@ function limitsJson(option: CommandOption) {
       };
     case 'channel':
       return option.channelTypes ? { channel_types: [...option.channelTypes] } : {};
-    default:
+    case 'boolean':
+    case 'user':
+    case 'role':
+    case 'mentionable':
+    case 'attachment':
       return {};
   }
 }

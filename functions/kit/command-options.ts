@@ -63,6 +63,7 @@ export type CommandOption = StringOption | NumberOption | ChannelOption | PlainO
 export type CommandOptions = Readonly<Record<string, CommandOption>>;
 
 /** No options. */
+// oxlint-disable-next-line typescript/no-generated-empty-object-type -- without names there is nothing to read.
 export type NoOptions = Readonly<Record<never, never>>;
 
 interface ValueByType {

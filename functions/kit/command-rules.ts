@@ -80,7 +80,7 @@ class Check {
   }
 
   length(field: string, value: unknown, min: number, max: number): void {
-    const length = typeof value === 'string' ? [...value].length : undefined;
+    const length = typeof value === 'string' ? Array.from(value).length : undefined;
     if (length !== undefined && length >= min && length <= max) return;
     this.problems.push(
       `${field}: must have ${min} to ${max} characters${length === undefined ? '' : `, not ${length}`}`,
@@ -223,7 +223,7 @@ interface CommandText {
   readonly name_localizations?: Readonly<Record<string, string | null>>;
   readonly description?: string;
   readonly description_localizations?: Readonly<Record<string, string | null>>;
-  readonly value?: unknown;
+  readonly value?: string | number;
   readonly options?: readonly CommandText[];
   readonly choices?: readonly CommandText[];
 }

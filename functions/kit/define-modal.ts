@@ -35,7 +35,7 @@ export interface ModalDefinition<Pattern extends string = string, F extends Moda
 type OpenArguments<Pattern extends string, F extends ModalFields> = string extends Pattern
   ? [params?: CustomIdParams<Pattern>, opening?: ModalOpening<F>]
   : keyof CustomIdParams<Pattern> extends never
-    ? [params?: Readonly<Record<never, never>>, opening?: ModalOpening<F>]
+    ? [params?: Readonly<Record<string, never>>, opening?: ModalOpening<F>]
     : [params: CustomIdParams<Pattern>, opening?: ModalOpening<F>];
 
 type ModalDeclaration<Pattern extends string, F extends ModalFields> = InteractionSettings & {
@@ -57,7 +57,6 @@ export function defineModal<const Pattern extends string, const F extends ModalF
     ...rest,
     kind: 'modal',
     pattern,
-    open: (...[params, opening]) =>
-      modalJson({ pattern, title, fields }, params as ParamValues | undefined, opening as ModalOpening | undefined),
+    open: (...[params, opening]) => modalJson({ pattern, title, fields }, params as ParamValues | undefined, opening),
   };
 }

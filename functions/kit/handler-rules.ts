@@ -146,7 +146,7 @@ function rangeProblems(
 }
 
 function lengthProblems(field: string, value: unknown, min: number, max: number): string[] {
-  const length = typeof value === 'string' ? [...value].length : undefined;
+  const length = typeof value === 'string' ? Array.from(value).length : undefined;
   if (length !== undefined && length >= min && length <= max) return [];
   return [`${field}: must have ${min} to ${max} characters${length === undefined ? '' : `, not ${length}`}`];
 }

@@ -46,22 +46,18 @@ function optionValue({ type, value }: APIApplicationCommandInteractionDataBasicO
 }
 
 /** What was selected in a menu of this kind. @throws {BatonError} `INTERACTION_INVALID` as {@link optionValues}. */
-export function selectedValues(type: ComponentType, ids: readonly string[], resolved: Resolved) {
-  switch (type) {
-    case ComponentType.UserSelect:
-      return ids.map((id) => resolvedUser(id, resolved));
-    case ComponentType.RoleSelect:
-      return ids.map((id) => resolvedOf(resolved?.roles, id, 'role'));
-    case ComponentType.MentionableSelect:
-      return ids.map((id) => resolvedMentionable(id, resolved));
-    case ComponentType.ChannelSelect:
-      return ids.map((id) => resolvedOf(resolved?.channels, id, 'channel'));
-    case ComponentType.FileUpload:
-      return ids.map((id) => resolvedOf(resolved?.attachments, id, 'attachment'));
-    default:
-      return ids;
-  }
+export function selectedValues(type: ComponentType, ids: readonly string[], resolved: Resolved): readonly unknown[] {
+  const resolve = resolvers[type];
+  return resolve ? ids.map((id) => resolve(id, resolved)) : ids;
 }
+
+const resolvers: { readonly [type in ComponentType]?: (id: string, resolved: Resolved) => unknown } = {
+  [ComponentType.UserSelect]: resolvedUser,
+  [ComponentType.RoleSelect]: (id, resolved) => resolvedOf(resolved?.roles, id, 'role'),
+  [ComponentType.MentionableSelect]: resolvedMentionable,
+  [ComponentType.ChannelSelect]: (id, resolved) => resolvedOf(resolved?.channels, id, 'channel'),
+  [ComponentType.FileUpload]: (id, resolved) => resolvedOf(resolved?.attachments, id, 'attachment'),
+};
 
 /** The values of a form's fields. Those that Discord did not send are empty. */
 export function fieldValues(
@@ -89,7 +85,13 @@ function fieldValue({ type }: ModalField, submitted: ModalSubmitComponent | unde
       return submitted !== undefined && 'value' in submitted && submitted.value === true;
     case 'radio-group':
       return submitted && 'value' in submitted ? (submitted.value ?? undefined) : undefined;
-    default:
+    case 'string-select':
+    case 'checkbox-group':
+    case 'user-select':
+    case 'role-select':
+    case 'mentionable-select':
+    case 'channel-select':
+    case 'file-upload':
       return submitted && 'values' in submitted ? selectedValues(submitted.type, submitted.values, resolved) : [];
   }
 }

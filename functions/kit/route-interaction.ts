@@ -76,6 +76,7 @@ export function routeInteraction(registry: Registry, interaction: APIInteraction
           return routeUserCommand(registry, interaction as APIUserApplicationCommandInteraction);
         case ApplicationCommandType.Message:
           return routeMessageCommand(registry, interaction as APIMessageApplicationCommandInteraction);
+        case ApplicationCommandType.PrimaryEntryPoint:
         default:
           return undefined;
       }
@@ -85,6 +86,7 @@ export function routeInteraction(registry: Registry, interaction: APIInteraction
       return routeComponent(registry, interaction);
     case InteractionType.ModalSubmit:
       return routeModal(registry, interaction);
+    case InteractionType.Ping:
     default:
       return undefined;
   }
@@ -103,7 +105,7 @@ function invoked(
   const isNested =
     first?.type === ApplicationCommandOptionType.Subcommand ||
     first?.type === ApplicationCommandOptionType.SubcommandGroup;
-  if (isNested) return invoked(`${name} ${first.name}`, first.options as readonly OptionOfAnyKind[] | undefined);
+  if (isNested) return invoked(`${name} ${first.name}`, first.options);
   return { path: name, given: options as readonly APIApplicationCommandInteractionDataBasicOption[] };
 }
 
@@ -220,7 +222,7 @@ function routeComponent(
         ...('values' in data && {
           values: selectedValues(data.component_type, data.values, 'resolved' in data ? data.resolved : undefined),
         }),
-      } as never),
+      }),
   };
 }
 

@@ -91,7 +91,7 @@ export class TestAnswers implements InteractionAnswers {
   }
 
   async editReply(message: Edit): Promise<APIMessage> {
-    return this.#add('edit', message as Reply);
+    return this.#add('edit', message);
   }
 
   async deleteReply(): Promise<void> {
@@ -373,7 +373,7 @@ export class TestBot {
     };
     this.requests.push(request);
     const answer = this.#options.rest?.(request) ?? { id: '1' };
-    return Response.json(answer) as unknown as ResponseLike;
+    return Response.json(answer);
   }
 }
 

@@ -101,7 +101,7 @@ describe('commands', () => {
   });
 
   test('in menus get their target', async () => {
-    const who = defineUserCommand({ name: 'Who', run: ({ target, reply }) => reply(`${target.username}`) });
+    const who = defineUserCommand({ name: 'Who', run: ({ target, reply }) => reply(target.username) });
     const quote = defineMessageCommand({ name: 'Quote', run: ({ target, reply }) => reply(`> ${target.content}`) });
     const bot = new TestBot({ who, quote });
     expect((await bot.userCommand('Who', { id: '8', username: 'ben' })).content).toBe('ben');
