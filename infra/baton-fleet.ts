@@ -15,6 +15,7 @@ import type { FleetParts } from './fleet-parts.ts';
 import { FleetQueue } from './fleet-queue.ts';
 import { checkFleetSettings } from './fleet-settings.ts';
 import { FleetTable } from './fleet-table.ts';
+import { InteractionsEndpoint } from './interactions-endpoint.ts';
 import { InteractionsFunction } from './interactions-function.ts';
 import { LogMetrics } from './log-metrics.ts';
 import { RebalanceFunction } from './rebalance-function.ts';
@@ -40,6 +41,12 @@ export interface BatonFleetProps {
   readonly removalPolicy?: RemovalPolicy | undefined;
   /** Invocations of the interactions function that no other function of the account can take. @default none */
   readonly interactionsReservedConcurrency?: number | undefined;
+  /**
+   * Requests that the interactions endpoint takes at once, kept for it alone. Its address is public, so this is what
+   * bounds its cost. `none`: as many as the account allows, for accounts that have too few to keep some.
+   * @default 50
+   */
+  readonly endpointReservedConcurrency?: number | 'none' | undefined;
   /** How much workers and functions log. @default info */
   readonly logLevel?: LogLevel | undefined;
   /** Further variables of the workers, such as `BATON_LINGER_MS` or `DISCORD_INTENTS`. @default their defaults */
@@ -64,6 +71,7 @@ export class BatonFleet extends Construct {
   readonly workers: WorkerService;
   readonly eventsFunction: EventsFunction;
   readonly interactionsFunction: InteractionsFunction;
+  readonly interactionsEndpoint: InteractionsEndpoint;
   readonly rebalanceFunction: RebalanceFunction;
   readonly statsFunction: StatsFunction;
   readonly alarms: FleetAlarms;
@@ -130,10 +138,21 @@ export class BatonFleet extends Construct {
     this.interactionsFunction = new InteractionsFunction(this, 'InteractionsFunction', {
       functionName: `${fleet}-interactions`,
       interactions: this.interactions,
+      coordination: this.coordination,
       directory: this.directory,
       secret: this.secret,
       environment,
       reservedConcurrency: props.interactionsReservedConcurrency,
+      ...functions,
+    });
+    const { endpointReservedConcurrency = 50 } = props;
+    this.interactionsEndpoint = new InteractionsEndpoint(this, 'InteractionsEndpoint', {
+      functionName: `${fleet}-interactions-endpoint`,
+      coordination: this.coordination,
+      directory: this.directory,
+      secret: this.secret,
+      environment,
+      reservedConcurrency: endpointReservedConcurrency === 'none' ? undefined : endpointReservedConcurrency,
       ...functions,
     });
 
@@ -161,15 +180,16 @@ export class BatonFleet extends Construct {
     });
 
     const eventsLogs = this.eventsFunction.logGroup;
-    const interactionsLogs = this.interactionsFunction.logGroup;
+    const interactionsLogs = [this.interactionsFunction.logGroup, this.interactionsEndpoint.logGroup];
     const logMetrics = new LogMetrics(this, 'LogMetrics', {
       fleet,
       workerLogs: this.workers.logGroup,
       functionLogs: {
-        EventsDeadLettered: eventsLogs,
+        EventsDeadLettered: [eventsLogs],
         InteractionsExpired: interactionsLogs,
         InteractionsFailed: interactionsLogs,
-        CoordinatorMissing: this.rebalanceFunction.logGroup,
+        InteractionsUnknown: interactionsLogs,
+        CoordinatorMissing: [this.rebalanceFunction.logGroup],
       },
     });
     this.alarms = new FleetAlarms(this, 'Alarms', {
@@ -191,13 +211,13 @@ export class BatonFleet extends Construct {
     new SavedQueries(this, 'Queries', {
       fleet,
       workerLogs: this.workers.logGroup,
-      functionLogs: [eventsLogs, interactionsLogs, this.rebalanceFunction.logGroup, this.statsFunction.logGroup],
+      functionLogs: [eventsLogs, ...interactionsLogs, this.rebalanceFunction.logGroup, this.statsFunction.logGroup],
     });
   }
 
   #parts(): FleetParts {
     const { coordination, directory, events, interactions, workers } = this;
-    const { eventsFunction, interactionsFunction, statsFunction } = this;
+    const { eventsFunction, interactionsFunction, interactionsEndpoint, statsFunction } = this;
     return {
       coordination,
       directory,
@@ -206,6 +226,7 @@ export class BatonFleet extends Construct {
       workers,
       eventsFunction,
       interactionsFunction,
+      interactionsEndpoint,
       statsFunction,
     };
   }

@@ -209,15 +209,26 @@ export class FleetAlarms extends Construct {
   }
 
   #watchFunctions(): void {
-    const { eventsFunction, interactionsFunction } = this.#props;
+    const { eventsFunction, interactionsFunction, interactionsEndpoint } = this.#props;
     const events = eventsFunction.function;
     const interactions = interactionsFunction.function;
+    const endpoint = interactionsEndpoint.function;
     const sum = { statistic: Stats.SUM, period: fiveMinutes };
     this.#add('events-errors', 'Invocations of the events function fail', events.metricErrors(sum), { threshold: 5 });
     this.#add(
       'interactions-errors',
       'Commands fail, or their function does',
-      this.#total({ errors: interactions.metricErrors(sum), failed: this.#count('InteractionsFailed') }),
+      this.#total({
+        errors: interactions.metricErrors(sum),
+        endpointErrors: endpoint.metricErrors(sum),
+        failed: this.#count('InteractionsFailed'),
+      }),
+      { threshold: 5 },
+    );
+    this.#add(
+      'interactions-unknown',
+      'Users use commands, components or forms that no handler knows',
+      this.#count('InteractionsUnknown'),
       { threshold: 5 },
     );
     this.#add(
@@ -229,7 +240,11 @@ export class FleetAlarms extends Construct {
     this.#add(
       'functions-throttled',
       'Lambda refuses to run more of the functions',
-      this.#total({ events: events.metricThrottles(sum), interactions: interactions.metricThrottles(sum) }),
+      this.#total({
+        events: events.metricThrottles(sum),
+        interactions: interactions.metricThrottles(sum),
+        endpoint: endpoint.metricThrottles(sum),
+      }),
       once,
     );
   }

@@ -94,7 +94,8 @@ export class FleetDashboard extends Construct {
   }
 
   #events(): IWidget[] {
-    const { events, interactions, eventsFunction, interactionsFunction, statsFunction } = this.#props;
+    const { events, interactions, eventsFunction, interactionsFunction, interactionsEndpoint, statsFunction } =
+      this.#props;
     const age = { statistic: Stats.MAXIMUM, period: minute };
     const sum = { statistic: Stats.SUM, period: minute };
     return [
@@ -115,6 +116,7 @@ export class FleetDashboard extends Construct {
         events.queue.metricNumberOfMessagesDeleted({ ...sum, label: 'envelopes handled' }),
         interactions.queue.metricNumberOfMessagesSent({ ...sum, label: 'interactions sent' }),
         interactions.queue.metricNumberOfMessagesDeleted({ ...sum, label: 'interactions answered' }),
+        interactionsEndpoint.function.metricInvocations({ ...sum, label: 'endpoint requests' }),
       ]),
       this.#graph('Seconds the oldest waits', third, [
         events.queue.metricApproximateAgeOfOldestMessage({ ...age, label: 'events' }),
@@ -139,9 +141,11 @@ export class FleetDashboard extends Construct {
       this.#graph('Errors and throttles', half, [
         eventsFunction.function.metricErrors({ ...sum, label: 'events errors' }),
         interactionsFunction.function.metricErrors({ ...sum, label: 'interactions errors' }),
+        interactionsEndpoint.function.metricErrors({ ...sum, label: 'endpoint errors' }),
         eventsFunction.function.metricThrottles({ ...sum, label: 'events throttled' }),
         interactionsFunction.function.metricThrottles({ ...sum, label: 'interactions throttled' }),
-        ...this.#counts('InteractionsFailed', 'InteractionsExpired', 'EventsDeadLettered'),
+        interactionsEndpoint.function.metricThrottles({ ...sum, label: 'endpoint throttled' }),
+        ...this.#counts('InteractionsFailed', 'InteractionsExpired', 'InteractionsUnknown', 'EventsDeadLettered'),
       ]),
       this.#graph(
         'Between workers and AWS',
@@ -215,8 +219,8 @@ export class FleetDashboard extends Construct {
 
   /** From what AWS counts anyway, times its prices; what it does not count, such as logs and traffic out, is left out. */
   #costs(): IWidget[] {
-    const { events, interactions, eventsFunction, interactionsFunction, coordination, directory, workers, capacity } =
-      this.#props;
+    const { events, interactions, eventsFunction, interactionsFunction, interactionsEndpoint } = this.#props;
+    const { coordination, directory, workers, capacity } = this.#props;
     const { fargate, lambda, sqs, dynamodb } = prices;
     const sum = { statistic: Stats.SUM, period: hour };
     const taskHour =
@@ -250,6 +254,7 @@ export class FleetDashboard extends Construct {
         queueCost('interactions queue', interactions, sqs.standardPerMillion),
         functionCost('events function', eventsFunction),
         functionCost('interactions function', interactionsFunction),
+        functionCost('interactions endpoint', interactionsEndpoint),
         tableCost('coordination table', coordination),
         tableCost('directory table', directory),
       ]),

@@ -1,6 +1,7 @@
 import type { EventsFunction } from './events-function.ts';
 import type { FleetQueue } from './fleet-queue.ts';
 import type { FleetTable } from './fleet-table.ts';
+import type { InteractionsEndpoint } from './interactions-endpoint.ts';
 import type { InteractionsFunction } from './interactions-function.ts';
 import type { StatsFunction } from './stats-function.ts';
 import type { WorkerService } from './worker-service.ts';
@@ -14,5 +15,6 @@ export interface FleetParts {
   readonly workers: WorkerService;
   readonly eventsFunction: EventsFunction;
   readonly interactionsFunction: InteractionsFunction;
+  readonly interactionsEndpoint: InteractionsEndpoint;
   readonly statsFunction: StatsFunction;
 }

@@ -76,13 +76,17 @@ function workerProblems(props: BatonFleetProps): string[] {
   return problems;
 }
 
-function otherProblems({ secretArn, interactionsReservedConcurrency: reserved }: BatonFleetProps): string[] {
+function otherProblems(props: BatonFleetProps): string[] {
+  const { secretArn, interactionsReservedConcurrency: reserved, endpointReservedConcurrency: endpoint } = props;
   const problems: string[] = [];
   if (secretArn !== undefined && !Token.isUnresolved(secretArn) && !/^arn:[\w-]+:secretsmanager:/.test(secretArn)) {
     problems.push(`secretArn=${secretArn} must be the ARN of a Secrets Manager secret`);
   }
   if (reserved !== undefined && !isWhole(reserved, 2, 1000)) {
     problems.push(`interactionsReservedConcurrency=${reserved} must be a whole number from 2 to 1000`);
+  }
+  if (endpoint !== undefined && endpoint !== 'none' && !isWhole(endpoint, 2, 1000)) {
+    problems.push(`endpointReservedConcurrency=${endpoint} must be none or a whole number from 2 to 1000`);
   }
   return problems;
 }

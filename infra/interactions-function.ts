@@ -6,9 +6,11 @@ import type { BotSecret } from './bot-secret.ts';
 import type { FleetQueue } from './fleet-queue.ts';
 import type { FleetTable } from './fleet-table.ts';
 import { HandlerFunction, type HandlerFunctionProps } from './handler-function.ts';
+import { grantHandlerTables } from './handler-tables.ts';
 
 export interface InteractionsFunctionProps extends Omit<HandlerFunctionProps, 'program' | 'description' | 'timeout'> {
   readonly interactions: FleetQueue;
+  readonly coordination: FleetTable;
   readonly directory: FleetTable;
   readonly secret: BotSecret;
   /** Batches of interactions that are answered at once. @default 50 */
@@ -18,10 +20,14 @@ export interface InteractionsFunctionProps extends Omit<HandlerFunctionProps, 'p
 /** Answers commands that reach the bot over the gateway. */
 export class InteractionsFunction extends HandlerFunction {
   constructor(scope: Construct, id: string, props: InteractionsFunctionProps) {
-    const { interactions, directory, secret, maxConcurrency = 50, ...rest } = props;
+    const { interactions, coordination, directory, secret, maxConcurrency = 50, ...rest } = props;
     super(scope, id, {
       ...rest,
-      environment: { ...rest.environment, DISCORD_SECRET: secret.secret.secretArn },
+      environment: {
+        ...rest.environment,
+        BATON_TABLE: coordination.table.tableName,
+        DISCORD_SECRET: secret.secret.secretArn,
+      },
       program: 'interactions',
       logsInvocations: true,
       description: 'Answers interactions of the interactions queue',
@@ -31,6 +37,6 @@ export class InteractionsFunction extends HandlerFunction {
       new SqsEventSource(interactions.queue, { batchSize: 10, reportBatchItemFailures: true, maxConcurrency }),
     );
     secret.grantRead(this.function);
-    directory.table.grant(this.function, 'dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem');
+    grantHandlerTables(this.function, { coordination, directory });
   }
 }

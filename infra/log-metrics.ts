@@ -30,6 +30,7 @@ export const functionLogMetrics = {
   EventsDeadLettered: 'events.event_dead_lettered',
   InteractionsExpired: 'interactions.expired',
   InteractionsFailed: 'interactions.handler_failed',
+  InteractionsUnknown: 'interactions.unknown',
 } as const;
 
 /** Fields that a line must have besides: a fenced worker says so too, and what counts is that somebody found it dead. */
@@ -41,8 +42,8 @@ export type FunctionLogMetric = keyof typeof functionLogMetrics;
 export interface LogMetricsProps {
   readonly fleet: string;
   readonly workerLogs: ILogGroup;
-  /** Log group of the function that says it. */
-  readonly functionLogs: Readonly<Record<FunctionLogMetric, ILogGroup>>;
+  /** Log groups of the functions that say it. */
+  readonly functionLogs: Readonly<Record<FunctionLogMetric, readonly ILogGroup[]>>;
 }
 
 /** What workers and functions say in their logs, as metrics of the namespace `Baton/<fleet>`. */
@@ -56,7 +57,16 @@ export class LogMetrics extends Construct {
       this.#count(metricName, workerLogs, '$.msg', event, fieldsToo[metricName]);
     }
     for (const [metricName, event] of Object.entries(functionLogMetrics)) {
-      this.#count(metricName, functionLogs[metricName as FunctionLogMetric], '$.message', event);
+      for (const [index, logs] of functionLogs[metricName as FunctionLogMetric].entries()) {
+        this.#count(
+          metricName,
+          logs,
+          '$.message',
+          event,
+          undefined,
+          index === 0 ? metricName : `${metricName}${index + 1}`,
+        );
+      }
     }
   }
 
@@ -65,9 +75,16 @@ export class LogMetrics extends Construct {
     return new Metric({ namespace: this.#namespace, metricName, statistic: Stats.SUM, period, label: metricName });
   }
 
-  #count(metricName: string, logGroup: ILogGroup, field: string, event: string, fieldToo?: string): void {
+  #count(
+    metricName: string,
+    logGroup: ILogGroup,
+    field: string,
+    event: string,
+    fieldToo?: string,
+    id = metricName,
+  ): void {
     const isEvent = FilterPattern.stringValue(field, '=', event);
-    new MetricFilter(this, metricName, {
+    new MetricFilter(this, id, {
       logGroup,
       metricNamespace: this.#namespace,
       metricName,

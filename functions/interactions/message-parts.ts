@@ -22,7 +22,7 @@ export function messageParts(message: HandlerMessage, ephemeral = ephemeralWish(
   const { ephemeral: _, files, flags = 0, ...body } = message as Exclude<Reply, string>;
   // oxlint-disable-next-line typescript/no-unsafe-enum-assignment -- flags are bits; a union of some is of the enum.
   const bits: MessageFlags = ephemeral ? flags | MessageFlags.Ephemeral : flags & ~MessageFlags.Ephemeral;
-  return { body: Number(bits) === 0 ? body : { ...body, flags: bits }, files };
+  return { body: !bits ? body : { ...body, flags: bits }, files };
 }
 
 /** Whether the message is to be seen by its user alone; `undefined` when it does not say. */

@@ -192,6 +192,33 @@ describe('functions', () => {
     });
   });
 
+  test('the interactions endpoint is public, streams, has a bound, and tells its address', () => {
+    const endpoint = ref(fleet.interactionsEndpoint.function);
+    template.hasResourceProperties('AWS::Lambda::Url', {
+      AuthType: 'NONE',
+      InvokeMode: 'RESPONSE_STREAM',
+      TargetFunctionArn: { 'Fn::GetAtt': [endpoint.Ref, 'Arn'] },
+    });
+    template.hasResourceProperties('AWS::Lambda::Function', {
+      FunctionName: 'baton-interactions-endpoint',
+      ReservedConcurrentExecutions: 50,
+    });
+    // Lambda answers 403 unless the caller may do both.
+    for (const Action of ['lambda:InvokeFunctionUrl', 'lambda:InvokeFunction']) {
+      template.hasResourceProperties('AWS::Lambda::Permission', {
+        Action,
+        Principal: '*',
+        FunctionName: { 'Fn::GetAtt': [endpoint.Ref, 'Arn'] },
+      });
+    }
+    template.hasOutput('InteractionsEndpointUrl', {});
+    const { template: unbounded } = synthesizeFleet({ endpointReservedConcurrency: 'none' });
+    unbounded.hasResourceProperties('AWS::Lambda::Function', {
+      FunctionName: 'baton-interactions-endpoint',
+      ReservedConcurrentExecutions: Match.absent(),
+    });
+  });
+
   test('of events do not pay for a log of every invocation', () => {
     template.hasResourceProperties('AWS::Lambda::Function', {
       FunctionName: 'baton-events',

@@ -8,8 +8,9 @@ import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { bundleProgram, type ProgramName, programs } from '../../infra/bundle.ts';
 import { type EmbeddedCloud, startEmbeddedCloud } from '../../local/cloud/embedded-cloud.ts';
+import { FunctionUrl } from '../../local/cloud/function-url.ts';
 import { type EventSource, startEventSource } from '../../local/cloud/sqs-event-source.ts';
-import { interactionStream, readIdentity } from '../../local/discord/event-identity.ts';
+import { endpointInteractionStream, interactionStream, readIdentity } from '../../local/discord/event-identity.ts';
 import { Ledger } from '../../local/ledger.ts';
 import { SimulatedDiscord } from '../../local/simulated-discord.ts';
 import { defaultCostInput, estimateCosts } from '../../scripts/costs-model.ts';
@@ -60,7 +61,7 @@ beforeEach(async () => {
   countedInteractions = new Set();
   cloud = await startEmbeddedCloud();
   cleanUp.defer(() => cloud.stop());
-  ledger = new Ledger({ settlingMs: 90_000, unordered: [interactionStream] });
+  ledger = new Ledger({ settlingMs: 90_000, unordered: [interactionStream, endpointInteractionStream] });
   discord = await SimulatedDiscord.start({
     shards,
     isWanted: (type) => wanted.has(type),
@@ -79,6 +80,7 @@ test('what the template says runs: bundled programs, their rights and their vari
     await startConsumer('events'),
     await startConsumer('interactions'),
     await startFunction('rebalance'),
+    await startEndpoint(),
   ];
   const [first, second] = [await startWorker(), await startWorker()];
   await untilConnected();
@@ -112,7 +114,10 @@ test('what the template says runs: bundled programs, their rights and their vari
   expect(ledger.totals).toMatchObject({ lost: 0, duplicated: 0, reordered: 0, unknown: 0, undeliverable: 0 });
   expect(discord.identifies).toBe(shards);
   // Those of the shards of the killed worker came too late for Discord's three seconds.
-  expect(discord.interactions.answered).toBeGreaterThan(0);
+  const { answered, endpoint } = discord.interactions;
+  expect(answered).toBeGreaterThan(endpoint.answered);
+  expect(endpoint.sent).toBeGreaterThan(10);
+  expect(endpoint).toMatchObject({ answered: endpoint.sent, failures: {} });
   for (const { gate } of [first, second, third, ...functions]) expect([...gate.refused]).toEqual([]);
 }, 150_000);
 
@@ -211,8 +216,8 @@ async function startWorker(limit?: (actions: readonly string[]) => readonly stri
 async function startFunction(program: Exclude<ProgramName, 'worker'>, secretValue?: string) {
   const functionName = `baton-${program}`;
   const { Role } = propertiesOf(template, 'AWS::Lambda::Function', { FunctionName: functionName });
-  const token = JSON.stringify({ token: discord.environment.DISCORD_TOKEN });
-  const gate = await startGate(roleOf(Role), secretValue ?? token);
+  const { DISCORD_TOKEN: token, DISCORD_PUBLIC_KEY: publicKey } = discord.environment;
+  const gate = await startGate(roleOf(Role), secretValue ?? JSON.stringify({ token, publicKey }));
   const deployed = await DeployedFunction.start(bundleOf(program), {
     ...deployment.environment(functionEnvironment(template, functionName)),
     ...simulated(),
@@ -231,6 +236,24 @@ async function startConsumer(program: 'events' | 'interactions') {
   const { Timeout } = propertiesOf(template, 'AWS::Lambda::Function', { FunctionName: `baton-${program}` });
   const source = await startSource(program, started.deployed, (Timeout as number) * 1000);
   cleanUp.defer(() => source.stop());
+  return started;
+}
+
+/** The function behind the interactions endpoint, with its URL, known to Discord. */
+async function startEndpoint() {
+  const started = await startFunction('interactions-endpoint');
+  const url = await FunctionUrl.start({
+    functionName: 'interactions-endpoint',
+    handler: async (event, respond, context) => {
+      await started.deployed.invoke(event, context, (response) => {
+        const interaction = JSON.parse(event.body ?? '') as unknown;
+        if (response.statusCode === 200) count(interaction, false);
+        respond(response);
+      });
+    },
+  });
+  cleanUp.defer(() => url.stop());
+  await discord.useEndpoint(url.url);
   return started;
 }
 

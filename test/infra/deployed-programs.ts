@@ -2,7 +2,7 @@ import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import type { Context } from 'aws-lambda';
-import type { Invocation, InvocationAnswer } from './function-process.ts';
+import type { Invocation, InvocationAnswer, StreamedResponse } from './function-process.ts';
 
 /** A bundled worker run by plain Node, with nothing in its environment but what it is given. */
 export class DeployedWorker {
@@ -43,6 +43,7 @@ export class DeployedWorker {
 export class DeployedFunction implements AsyncDisposable {
   readonly #child: ChildProcess;
   readonly #open = new Map<number, (answer: InvocationAnswer) => void>();
+  readonly #responses = new Map<number, (response: StreamedResponse['response']) => void>();
   #count = 0;
 
   /** @throws {Error} with what it said when the function does not start. */
@@ -55,9 +56,14 @@ export class DeployedFunction implements AsyncDisposable {
     });
     await Promise.race([once(deployed.#child, 'message'), ended]);
     ended.catch(() => {});
-    deployed.#child.on('message', (answer: InvocationAnswer) => {
-      deployed.#open.get(answer.number)?.(answer);
-      deployed.#open.delete(answer.number);
+    deployed.#child.on('message', (message: InvocationAnswer | StreamedResponse) => {
+      if ('response' in message) {
+        deployed.#responses.get(message.number)?.(message.response);
+        return;
+      }
+      deployed.#open.get(message.number)?.(message);
+      deployed.#open.delete(message.number);
+      deployed.#responses.delete(message.number);
     });
     return deployed;
   }
@@ -70,9 +76,14 @@ export class DeployedFunction implements AsyncDisposable {
     });
   }
 
-  /** Rejects as the invocation fails. */
-  async invoke<Result>(event: unknown, context: Pick<Context, 'getRemainingTimeInMillis'>): Promise<Result> {
+  /** Rejects as the invocation fails. `respond` gets the response of a streaming function. */
+  async invoke<Result>(
+    event: unknown,
+    context: Pick<Context, 'getRemainingTimeInMillis'>,
+    respond?: (response: StreamedResponse['response']) => void,
+  ): Promise<Result> {
     const number = (this.#count += 1);
+    if (respond) this.#responses.set(number, respond);
     const invocation = {
       number,
       event,

@@ -40,7 +40,7 @@ function deployedFunction(program: ProgramName, platformActions: readonly string
     roleId: roleOf(Role),
     environment: functionEnvironment(template, functionName),
     platformActions,
-    platformVariables: ['NODE_OPTIONS'],
+    platformVariables: ['NODE_OPTIONS'].filter((name) => name in functionEnvironment(template, functionName)),
   };
 }
 
@@ -54,6 +54,7 @@ const deployed: readonly DeployedProgram[] = [
   },
   deployedFunction('events', [...logging, ...queuePolling]),
   deployedFunction('interactions', [...logging, ...queuePolling]),
+  deployedFunction('interactions-endpoint', logging),
   deployedFunction('rebalance', logging),
   deployedFunction('stats', logging),
 ];
@@ -99,11 +100,22 @@ const leftAtDefault: Readonly<Partial<Record<ProgramName, readonly string[]>>> =
   ],
   interactions: [
     'BATON_CONSUMER_GUARD',
+    'BATON_DIRECTORY',
     'BATON_EVENTS_DLQ',
     'BATON_EVENTS_QUEUE',
     'BATON_INTERACTIONS_QUEUE',
-    'BATON_TABLE',
     'DISCORD_API_URL',
+    'DISCORD_TOKEN',
+  ],
+  'interactions-endpoint': [
+    'BATON_CONSUMER_GUARD',
+    'BATON_DIRECTORY',
+    'BATON_EVENTS_DLQ',
+    'BATON_EVENTS_QUEUE',
+    'BATON_INTERACTIONS_QUEUE',
+    'DISCORD_API_URL',
+    // In the secret.
+    'DISCORD_PUBLIC_KEY',
     'DISCORD_TOKEN',
   ],
 };
@@ -111,7 +123,9 @@ const leftAtDefault: Readonly<Partial<Record<ProgramName, readonly string[]>>> =
 /** Of classes that programs share, a bundle holds every method; these are for whoever has a control queue of its own. */
 const notCalled: Readonly<Partial<Record<ProgramName, readonly string[]>>> = {
   rebalance: ['sqs:CreateQueue', 'sqs:DeleteMessage', 'sqs:ReceiveMessage', 'sqs:TagQueue'],
-  // It only looks.
+  // They only look at the fleet.
+  interactions: ['dynamodb:DeleteItem'],
+  'interactions-endpoint': ['dynamodb:DeleteItem'],
   stats: ['dynamodb:DeleteItem', 'dynamodb:UpdateItem'],
 };
 
