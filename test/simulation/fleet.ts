@@ -51,6 +51,8 @@ export class SimWorker {
   #process: SimProcess | undefined;
   #life: WorkerLife | undefined;
   #drain = new AbortController();
+  /** One for each process there ever was. */
+  readonly #stops: AbortController[] = [];
   #starts = 0;
   #isWanted = false;
   #sentTermMs: number | undefined;
@@ -111,6 +113,14 @@ export class SimWorker {
     if (restartMs !== undefined) this.#startLater(restartMs, release);
   }
 
+  /**
+   * Lets go of whatever its dead processes still listen to. Node keeps combined signals that are listened to for ever,
+   * and with them a whole world.
+   */
+  discard(): void {
+    for (const stop of this.#stops) stop.abort();
+  }
+
   /** SIGTERM; SIGKILL follows after the stop timeout. With `restartMs` a new process starts that long after the old one has gone. */
   terminate(): void {
     const process = this.process;
@@ -145,6 +155,7 @@ export class SimWorker {
       drain,
     );
     const stop = new AbortController();
+    this.#stops.push(stop);
     while (!drain.aborted) {
       const life = new WorkerLife(this.#options(release), ports, fleet);
       process.incarnation = life.incarnation;

@@ -44,7 +44,9 @@ export async function simulate(seed: number, tracer?: Tracer, focus?: Focus): Pr
   const onRejection = (reason: unknown) => simulation.world.violate('unhandled rejection', String(reason));
   process.on('unhandledRejection', onRejection);
   try {
-    return await simulation.run();
+    const outcome = await simulation.run();
+    simulation.discard();
+    return outcome;
   } finally {
     process.off('unhandledRejection', onRejection);
   }
@@ -113,6 +115,11 @@ class Simulation implements Surroundings {
       recoveryMs,
       totals: { ...this.ledger.totals(), identifies, resumes, steps: world.time.events },
     };
+  }
+
+  /** Call when the run is over. */
+  discard(): void {
+    for (const worker of this.#workers) worker.discard();
   }
 
   get #release(): string {
