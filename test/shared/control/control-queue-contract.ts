@@ -12,6 +12,16 @@ const everyKind: readonly ControlMessage[] = [
   { kind: 'fenced', incarnation: alpha, by: beta },
   { kind: 'poised', shard: '1024.1023', epoch: 7, incarnation: beta },
   { kind: 'tick' },
+  {
+    kind: 'request',
+    v: 1,
+    id: alpha,
+    sending: 3,
+    expiresAtMs: 1_790_000_000_000,
+    shards: ['16.3'],
+    // A kind of a later release travels all the same: its receiver says that it does not know it.
+    body: { kind: 'explode', text: 'ü☃', list: [1, null] },
+  },
 ];
 
 /** Receives until nothing more comes, in no order, as SQS has none. */
