@@ -1,4 +1,3 @@
-import * as z from 'zod';
 import { BatonError, messageOf } from '../errors.ts';
 import { clientDataOf } from './client-properties.ts';
 import type { ShardView } from './request-runner.ts';
@@ -28,11 +27,26 @@ export interface QueryContext {
   readonly signal: AbortSignal;
 }
 
+/** What checks and completes the arguments: a validator in the form of the Standard Schema specification, e.g. zod's. */
+export interface QuerySchema<In = unknown, Out = unknown> {
+  readonly '~standard': {
+    validate(value: unknown): SchemaResult<Out> | Promise<SchemaResult<Out>>;
+    readonly types?: { readonly input: In; readonly output: Out } | undefined;
+  };
+}
+type SchemaResult<Out> =
+  | { readonly value: Out; readonly issues?: undefined }
+  | { readonly issues: readonly SchemaIssue[] };
+interface SchemaIssue {
+  readonly message: string;
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
+}
+
 /** A query as {@link defineQuery} returns it. `In` is what callers pass, `Result` what each shard answers. */
 export interface QueryDefinition<In = unknown, Result = unknown> {
   readonly kind: 'query';
   readonly name: string;
-  readonly schema: z.ZodType;
+  readonly schema: QuerySchema;
   /** Never there: it carries the type of the arguments. */
   readonly argumentsType?: In;
   // A method, so that queries of different arguments fit into one list.
@@ -47,11 +61,11 @@ const queryName = /^[A-Za-z][\w-]{0,63}$/;
  * worker's sockets wait.
  * @throws {BatonError} `REQUEST_INVALID` for a name that is none.
  */
-export function defineQuery<Schema extends z.ZodType, Result>(
+export function defineQuery<In, Out, Result>(
   name: string,
-  schema: Schema,
-  run: (shard: QueryShard, args: z.output<Schema>, context: QueryContext) => Promise<Result> | Result,
-): QueryDefinition<z.input<Schema>, Result> {
+  schema: QuerySchema<In, Out>,
+  run: (shard: QueryShard, args: Out, context: QueryContext) => Promise<Result> | Result,
+): QueryDefinition<In, Result> {
   if (!queryName.test(name)) {
     throw new BatonError(
       'REQUEST_INVALID',
@@ -62,7 +76,7 @@ export function defineQuery<Schema extends z.ZodType, Result>(
     kind: 'query',
     name,
     schema,
-    run: (shard, args, context) => run(shard, args as z.output<Schema>, context),
+    run: (shard, args, context) => run(shard, args as Out, context),
   };
 }
 
@@ -70,10 +84,13 @@ export function defineQuery<Schema extends z.ZodType, Result>(
 export type AnyQuery = QueryDefinition;
 
 /** Checks arguments against a query's schema. @throws {BatonError} `REQUEST_INVALID`, naming what is wrong. */
-export function parseQueryArguments(query: AnyQuery, args: unknown): unknown {
-  const parsed = query.schema.safeParse(args);
-  if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map(({ path, message }) => `${['arguments', ...path].join('.')}: ${message}`);
+export async function parseQueryArguments(query: AnyQuery, args: unknown): Promise<unknown> {
+  const parsed = await query.schema['~standard'].validate(args);
+  if (parsed.issues === undefined) return parsed.value;
+  const problems = parsed.issues.map(({ path = [], message }) => {
+    const keys = path.map((part) => (typeof part === 'object' ? part.key : part));
+    return `${['arguments', ...keys].map(String).join('.')}: ${message}`;
+  });
   throw new BatonError('REQUEST_INVALID', `query ${query.name}: ${problems.join('; ')}`);
 }
 
@@ -102,7 +119,7 @@ export class QueryRegistry {
       const known = this.#queries.size === 0 ? 'it knows none' : `it knows ${[...this.#queries.keys()].join(', ')}`;
       throw new BatonError('REQUEST_INVALID', `there is no query ${JSON.stringify(name)} on this worker: ${known}`);
     }
-    const parsed = parseQueryArguments(query, args);
+    const parsed = await parseQueryArguments(query, args);
     try {
       const json: string | undefined = JSON.stringify(await query.run(queryShardOf(view), parsed, context));
       return json === undefined ? null : JSON.parse(json);
@@ -145,8 +162,10 @@ function queryShardOf(view: ShardView): QueryShard {
   };
 }
 
-/** For queries without arguments. */
-export const noArguments = z
-  .undefined()
-  .or(z.null())
-  .transform(() => undefined);
+/** The schema of queries without arguments. */
+export const noArguments: QuerySchema<null | undefined, undefined> = {
+  '~standard': {
+    validate: (value) =>
+      value === undefined || value === null ? { value: undefined } : { issues: [{ message: 'there must be none' }] },
+  },
+};

@@ -101,8 +101,8 @@ export function shown(value: unknown): string {
 
 /** The token is never shown. */
 function tokenOf(token: unknown): string {
-  if (typeof token === 'string' && /^[\x21-\x7e]{1,200}$/.test(token.trim()))
-    return token.trim().replace(/^Bot\s+/i, '');
+  const bare = typeof token === 'string' ? token.trim().replace(/^Bot\s+/i, '') : '';
+  if (/^[\x21-\x7e]{1,200}$/.test(bare)) return bare;
   const problem = token === undefined || token === '' ? 'is missing: give it, or set DISCORD_TOKEN' : 'is none';
   throw new BatonError(
     'REQUEST_INVALID',

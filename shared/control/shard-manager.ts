@@ -205,7 +205,7 @@ export class ShardManager {
   async query(query: AnyQuery | string, args?: unknown, options: AskShardsOptions = {}): Promise<ShardAnswer<unknown>> {
     const name = typeof query === 'string' ? query : query.name;
     // As they were given: defaults and transformations are the worker's to apply, once.
-    if (typeof query !== 'string') parseQueryArguments(query, args);
+    if (typeof query !== 'string') await parseQueryArguments(query, args);
     return this.#ask('query', { kind: 'query', name, args: args ?? null }, options);
   }
 
