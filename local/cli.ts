@@ -77,6 +77,8 @@ function createProgram(setExitCode: (code: number) => void): Command {
       wholeNumber(0, 65_535),
     )
     .option('--data <directory>', 'keep tables and queues there from one run to the next')
+    .option('--dev', 'reload functions/handlers on save', false)
+    .option('--dev-guild <ids>', 'register commands with these guilds, also on save; implies --dev', listOf(snowflake))
     .action(async (options: StartOptions) => {
       const { start } = await import('./start-command.ts');
       setExitCode(await start(options));

@@ -7,6 +7,7 @@ import { createRegistry, type HandlerFile } from '../functions/kit/registry.ts';
 import { createDynamoDBClient, createDynamoDBDocumentClient, createSqsClient } from '../shared/aws-clients.ts';
 import type { Clock } from '../shared/clock.ts';
 import {
+  type DiscordConfig,
   readDirectoryConfig,
   readEndpointConfig,
   readFunctionsConfig,
@@ -34,6 +35,7 @@ import { FleetConsole } from './fleet-console.ts';
 import { FleetMonitor } from './fleet-monitor.ts';
 import { HandoverTimes } from './handover-times.ts';
 import { Ledger } from './ledger.ts';
+import { LiveRegistry } from './live-registry.ts';
 import { LocalFunctions } from './local-functions.ts';
 import { RestartBackoff } from './restart-backoff.ts';
 import { ShardMigrations } from './shard-migrations.ts';
@@ -86,7 +88,7 @@ const latenessLastsMs = 3000;
 export async function startFleet(options: LocalFleetOptions): Promise<LocalFleet> {
   const { environment, clock, random, logger } = options;
   const isSimulated = (environment['DISCORD_TOKEN'] ?? '').trim() === '';
-  const registry = createRegistry(options.handlers ?? (await loadHandlers()));
+  const registry = new LiveRegistry(createRegistry(options.handlers ?? (await loadHandlers())));
   const manifest = deriveManifest(registry);
   const { directoryEntities } = readDirectoryConfig(environment);
   const intents = manifest.intents | directoryIntents(directoryEntities);
@@ -156,6 +158,8 @@ export async function startFleet(options: LocalFleetOptions): Promise<LocalFleet
     });
     let functions: LocalFunctions | undefined;
     const fleet: LocalFleet = new LocalFleet({
+      registry,
+      discordConfig: config,
       ledger,
       discord,
       awsFaults,
@@ -262,6 +266,10 @@ function awsSettings(environment: Readonly<Record<string, string>>) {
  * in processes of their own. Built by {@link startFleet}.
  */
 export class LocalFleet {
+  /** What the functions run; {@link LiveRegistry.replace} gives them other handlers. */
+  readonly registry: LiveRegistry;
+  /** Token and address of the simulated or real Discord. */
+  readonly discordConfig: DiscordConfig;
   readonly monitor: FleetMonitor;
   readonly ledger: Ledger;
   readonly moves = new ShardMoves();
@@ -305,6 +313,8 @@ export class LocalFleet {
   #isReady = false;
 
   constructor(options: {
+    registry: LiveRegistry;
+    discordConfig: DiscordConfig;
     ledger: Ledger;
     discord: SimulatedDiscord | undefined;
     awsFaults: AwsFaults | undefined;
@@ -328,6 +338,8 @@ export class LocalFleet {
     promise.catch(() => {});
     this.failed = promise;
     this.#fail = reject;
+    this.registry = options.registry;
+    this.discordConfig = options.discordConfig;
     this.ledger = ledger;
     this.discord = discord;
     this.awsFaults = awsFaults;

@@ -1,12 +1,15 @@
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { API } from '@discordjs/core';
 import { destination, pino } from 'pino';
 import { systemClock } from '../shared/clock.ts';
+import { createDiscordRest } from '../shared/discord-rest.ts';
 import type { Logger } from '../shared/logger.ts';
 import { randomBelow, seededRandom, systemRandom } from '../shared/random.ts';
 import { type ChaosDone, type ChaosMix, planChaos, runChaos } from './chaos.ts';
 import { ConsoleServer } from './console-server.ts';
+import { DevMode } from './dev-mode.ts';
 import { type LocalFleet, startFleet } from './fleet.ts';
 import { chaosTargets } from './fleet-chaos.ts';
 import type { FleetPhase, FleetSnapshot } from './fleet-snapshot.ts';
@@ -36,6 +39,10 @@ export interface StartOptions {
   /** Of the interactions endpoint. @default any */
   readonly interactionsPort?: number;
   readonly data?: string;
+  /** Reload handlers on save. @default false */
+  readonly dev?: boolean;
+  /** Guilds whose commands follow the handlers; implies {@link dev}. */
+  readonly devGuild?: readonly string[];
 }
 
 /** Chaos of a run without an end is planned in stretches of this length. */
@@ -87,7 +94,9 @@ export async function start(options: StartOptions): Promise<number> {
     const following = new AbortController();
     const followed = fleet.console.run(following.signal);
     server.attach(fleet.console);
+    const development = developmentOf(options, fleet, view);
     try {
+      await development?.start();
       run = new StartRun(options, fleet, view, stopSignals);
       const report = await Promise.race([run.toTheEnd(), fleet.failed]);
       if (options.json) process.stdout.write(`${JSON.stringify(report)}\n`);
@@ -96,6 +105,7 @@ export async function start(options: StartOptions): Promise<number> {
     } finally {
       phase = 'ended';
       run?.stopDrawing();
+      await development?.stop();
       following.abort();
       await followed;
       await fleet.close();
@@ -107,6 +117,18 @@ export async function start(options: StartOptions): Promise<number> {
 }
 
 type View = Pick<LiveView, 'update' | 'note'>;
+
+function developmentOf({ dev = false, devGuild = [] }: StartOptions, fleet: LocalFleet, view: View) {
+  if (!dev && devGuild.length === 0) return undefined;
+  return new DevMode({
+    registry: fleet.registry,
+    api: new API(createDiscordRest(fleet.discordConfig)),
+    guildIds: devGuild,
+    workersForwardAll: fleet.discord !== undefined,
+    note: (line) => view.note(line),
+    clock: systemClock,
+  });
+}
 
 /** Harsh chaos is for the simulator alone: a bot's real sessions are no place for it. */
 function environmentFor({ chaosMix }: StartOptions): NodeJS.ProcessEnv {

@@ -1,16 +1,18 @@
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { BatonError, messageOf } from '../../shared/errors.ts';
 import type { HandlerFile } from './registry.ts';
 
 /** Where bot authors write. */
 export const handlersDirectory = resolve(import.meta.dirname, '../handlers');
 
 /**
- * Imports every module below `directory`, in the order of their paths.
- * Rejects with what a module throws while it loads. A bundled Lambda has the generated list instead.
+ * Imports every module below `directory`, in the order of their paths. A bundled Lambda has the generated list instead.
+ * `query` makes the module system take a module for another than the one it has loaded before.
+ * @throws {BatonError} `HANDLERS_INVALID`, naming the file that does not load and what it throws.
  */
-export async function loadHandlers(directory = handlersDirectory): Promise<HandlerFile[]> {
+export async function loadHandlers(directory = handlersDirectory, { query = '' } = {}): Promise<HandlerFile[]> {
   const entries = await readdir(directory, { recursive: true, withFileTypes: true });
   const paths = entries
     .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
@@ -18,9 +20,13 @@ export async function loadHandlers(directory = handlersDirectory): Promise<Handl
     .sort();
   const shown = join(basename(dirname(directory)), basename(directory));
   return Promise.all(
-    paths.map(async (path) => ({
-      file: join(shown, relative(directory, path)).split(sep).join('/'),
-      exports: (await import(pathToFileURL(path).href)) as Record<string, unknown>,
-    })),
+    paths.map(async (path) => {
+      const file = join(shown, relative(directory, path)).split(sep).join('/');
+      try {
+        return { file, exports: (await import(pathToFileURL(path).href + query)) as Record<string, unknown> };
+      } catch (error) {
+        throw new BatonError('HANDLERS_INVALID', `${file}: does not load: ${messageOf(error)}`, { cause: error });
+      }
+    }),
   );
 }
