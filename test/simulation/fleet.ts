@@ -24,10 +24,14 @@ export interface Surroundings {
   readonly queues: SimQueues;
   readonly control: SimControlQueues;
   readonly discord: SimDiscord;
+  /** A worker ends because another of its id lives. */
+  onGaveWay(worker: SimWorker): void;
 }
 
 export interface WorkerPlan {
   readonly name: string;
+  /** What the worker calls itself: its name, unless it is somebody's twin. */
+  readonly workerId: string;
   readonly originalCoordinator: boolean;
   readonly maxShards: number | undefined;
   /** Runs these shards and no others; `undefined`: what the fleet assigns. */
@@ -100,10 +104,16 @@ export class SimWorker {
         // What the process ends with by design is an error of Baton's own; anything else is a fault in its code.
         if (!(error instanceof BatonError)) {
           world.violate('unexpected error', `${process.name}: ${error instanceof Error ? error.stack : String(error)}`);
-        }
+        } else if (error.code === 'WORKER_ID_TAKEN') this.#surroundings.onGaveWay(this);
         this.#exited(process, release, messageOf(error));
       },
     );
+  }
+
+  /** Starts a process that is not started again when it ends. */
+  startOnce(release: string): void {
+    this.start(release);
+    this.#isWanted = false;
   }
 
   /** SIGKILL, or the machine fails. With `restartMs` another process takes its place. */
@@ -199,9 +209,9 @@ export class SimWorker {
   }
 
   #options(release: string): WorkerOptions {
-    const { name, originalCoordinator, maxShards, stopTimeoutMs } = this.plan;
+    const { workerId, originalCoordinator, maxShards, stopTimeoutMs } = this.plan;
     return {
-      workerId: name,
+      workerId,
       release,
       maxShards,
       sharding: this.#sharding,

@@ -66,6 +66,8 @@ export interface Scenario {
   readonly slowestReadyMs: number;
   readonly poison: boolean;
   readonly faults: readonly TimedFault[];
+  /** Somebody starts a second worker under the id of one that lives. */
+  readonly twin: { readonly of: number; readonly atMs: number } | undefined;
   /** No events come in this time. */
   readonly silence: { readonly fromMs: number; readonly toMs: number } | undefined;
   /** From then on everything works. */
@@ -112,7 +114,7 @@ export function drawScenario(chance: Chance, focus?: Focus): Scenario {
   if (!ownShards && chance.happens(0.12)) {
     workers.push({ ...drawWorker(chance, workerCount, active), isRogue: true, maxShards: 0 });
   }
-  return {
+  const scenario = {
     workers,
     discord: drawDiscord(chance, shardCount, active),
     eventsPerSecond: shape === 'longQueueOutage' ? 0.1 : chance.pick([0.3, 1, 3]),
@@ -130,7 +132,12 @@ export function drawScenario(chance: Chance, focus?: Focus): Scenario {
     poison: chance.happens(0.1),
     faults,
     healedMs,
-    ending: chance.weighted({ serve: 0.5, rollingRestart: 0.25, everybodyDrains: 0.25 }),
+    ending: chance.weighted<Scenario['ending']>({ serve: 0.5, rollingRestart: 0.25, everybodyDrains: 0.25 }),
+  };
+  const hasTwin = chance.happens(0.15);
+  return {
+    ...scenario,
+    twin: hasTwin ? { of: chance.whole(0, workerCount - 1), atMs: chance.between(0, healedMs) } : undefined,
   };
 }
 
@@ -138,6 +145,7 @@ function drawWorker(chance: Chance, index: number, active: ReadonlySet<Group>): 
   const isSkewed = active.has('clocks');
   return {
     name: `w${index}`,
+    workerId: `w${index}`,
     originalCoordinator: index === 0 && chance.happens(0.5),
     maxShards: undefined,
     ownShardIds: undefined,

@@ -31,6 +31,8 @@ const dialAgainBoundMs = 6000;
 const travelMs = 100;
 /** A process that waits to be fenced waits no longer than this. */
 const latestWakingMs = 45_000;
+/** The second worker of an id is gone within this time: it watches for two heartbeats, then hands over what it has. */
+const givesWayBoundMs = 25_000;
 /** From then on nothing may be left to send within this time. */
 const quietBoundMs = 20_000;
 /** A fence within this time after its worker was in trouble needs no other reason. */
@@ -62,6 +64,7 @@ class Simulation implements Surroundings {
   readonly #scenario: Scenario;
   readonly #chance: Chance;
   readonly #workers: SimWorker[];
+  #twin: SimWorker | undefined;
   /** When each worker was last in trouble of its own. */
   readonly #troubledMs: number[];
   /** Processes that stand still until they are about to be fenced, and how long after that they go on. */
@@ -105,7 +108,7 @@ class Simulation implements Surroundings {
     if (ending === 'rollingRestart') await this.#rollingRestart();
     if (ending === 'everybodyDrains') await this.#everybodyDrains();
     // Nobody is left to do anything; what is still on its way arrives.
-    for (const worker of this.#workers) worker.crash(undefined, '');
+    for (const worker of this.#everybody) worker.crash(undefined, '');
     await this.#runFor(travelBoundMs);
     const { identifies, resumes } = this.discord;
     return {
@@ -119,7 +122,11 @@ class Simulation implements Surroundings {
 
   /** Call when the run is over. */
   discard(): void {
-    for (const worker of this.#workers) worker.discard();
+    for (const worker of this.#everybody) worker.discard();
+  }
+
+  get #everybody(): SimWorker[] {
+    return this.#twin === undefined ? this.#workers : [...this.#workers, this.#twin];
   }
 
   get #release(): string {
@@ -128,7 +135,7 @@ class Simulation implements Surroundings {
 
   #prepare(): void {
     const { world, discord } = this;
-    const { table, queues, control, faults, refusesIdentify, slowestReadyMs } = this.#scenario;
+    const { table, queues, control, faults, twin, refusesIdentify, slowestReadyMs } = this.#scenario;
     this.table.noise = table;
     this.queues.noise = queues;
     this.control.noise = control;
@@ -138,6 +145,7 @@ class Simulation implements Surroundings {
       world.time.after(this.#chance.between(0, 3000), () => worker.start(this.#release));
     }
     for (let shardId = 0; shardId < discord.options.shardCount; shardId += 1) this.#keepTraffic(shardId);
+    if (twin) world.time.at(twin.atMs, () => this.#startTwin(twin.of));
     for (const { atMs, fault } of faults) {
       world.time.at(atMs, () => {
         world.note('fault', () => JSON.stringify(fault));
@@ -298,6 +306,46 @@ class Simulation implements Surroundings {
     this.#troubledMs[index] = this.world.nowMs;
   }
 
+  /** A second worker under the id of one that lives: it must go, and the first must stay. */
+  #startTwin(index: number): void {
+    const { world } = this;
+    const original = this.#worker(index);
+    const { process } = original;
+    if (process === undefined || !original.life?.isRegistered || original.isDraining) return;
+    const startedMs = world.nowMs;
+    const { plan } = original;
+    const twin = new SimWorker({ ...plan, name: `${plan.name}-twin` }, this, new Chance(world.seed, 'twin'));
+    this.#twin = twin;
+    twin.startOnce(this.#release);
+    world.time.after(givesWayBoundMs, () => {
+      const isUntroubled =
+        original.process === process &&
+        !process.isPaused &&
+        !original.isDraining &&
+        (this.#troubledMs[index] as number) < startedMs;
+      if (isUntroubled && this.#isTableReliable && twin.process !== undefined) {
+        world.violate(
+          'two of an id',
+          `${plan.workerId} lives twice, ${givesWayBoundMs / 1000} s after the second began`,
+        );
+      }
+    });
+  }
+
+  /** Only who is not alone with its id has reason to go. */
+  onGaveWay({ plan }: SimWorker): void {
+    if (this.#twin !== undefined || !this.#isTableReliable) return;
+    this.world.violate(
+      'gave way to nobody',
+      `${plan.name}: no other worker ${plan.workerId} has ever lived at its time`,
+    );
+  }
+
+  get #isTableReliable(): boolean {
+    const { table, faults } = this.#scenario;
+    return table === quietTable && !faults.some(({ fault }) => fault.kind === 'tableOutage' || fault.kind === 'cut');
+  }
+
   /** SIGTERM, and a process of the next release in its place. */
   #terminate(index: number, replaceAfterMs: number): void {
     const worker = this.#worker(index);
@@ -423,6 +471,7 @@ class Simulation implements Surroundings {
     discord.slowestReadyMs = 300;
     discord.resetBudget();
     discord.endStalls();
+    this.#twin?.crash(undefined, '');
     for (const host of ['gateway.sim', 'resume-0.sim', 'resume-1.sim', 'resume-2.sim']) {
       discord.setHostFault(host, undefined);
     }

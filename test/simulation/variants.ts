@@ -26,6 +26,7 @@ const limiter = 'gateway-workers/identify-limiter.ts';
 const sendRules = 'gateway-workers/publishing/send-rules.ts';
 const sessionMachine = 'gateway-workers/gateway/session-machine.ts';
 const shard = 'gateway-workers/shard/shard.ts';
+const namesakeWatch = 'gateway-workers/namesake-watch.ts';
 const identifyGate = 'shared/coordination/identify-gate.ts';
 const memoryStore = 'shared/coordination/memory-store.ts';
 const livenessWatch = 'shared/coordination/liveness-watch.ts';
@@ -357,6 +358,16 @@ export const variants: Readonly<Record<string, Variant>> = {
   'unfenced-too-soon': {
     breaks: 'a worker goes unfenced before others could have found it dead',
     edits: [{ file: sendRules, find: 'unfencedAfterMs = 15_000;', replace: 'unfencedAfterMs = 5000;' }],
+  },
+  'two-of-an-id': {
+    breaks: 'a worker stays although an earlier one of its id is alive',
+    focus: { groups: [] },
+    edits: [{ file: namesakeWatch, find: 'movesOfTheLiving = 2;', replace: 'movesOfTheLiving = 1000;' }],
+  },
+  'gives-way-to-the-dead': {
+    breaks: 'a worker gives way to the record of a dead one of its id',
+    focus: { groups: ['crashes'] },
+    edits: [{ file: namesakeWatch, find: 'movesOfTheLiving = 2;', replace: 'movesOfTheLiving = 0;' }],
   },
 };
 
