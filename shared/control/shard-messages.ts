@@ -7,7 +7,6 @@ import {
   type EnvelopeHeader,
   eventsAttribute,
   maxEnvelopeBytes,
-  maxMessageBytes,
   messageBytes,
   messageDeduplicationId,
   messageGroupId,
@@ -50,6 +49,8 @@ export interface ShardMessagesOptions {
 }
 
 const maxEntriesPerBatch = 10;
+/** Below SQS's limit also where binary values are counted as base64. */
+const maxBatchBytes = 700 * 1024;
 const batchesAtOnce = 4;
 const namePattern = /^[\w.:-]{1,64}$/;
 
@@ -113,20 +114,20 @@ export class ShardMessages {
   ): Promise<MessageReceipt> {
     const id = this.#options.random.uuid();
     const frame = encodeMessage(message, id, guildId);
-    const header = this.#headerOf(id);
-    const bytes = messageBytes(encodeHeader({ ...header, shard: [shardCount - 1, shardCount] }), frame);
+    const headerOf = (shardId: number) => this.#headerOf(id, shardId, shardCount);
+    const bytes = messageBytes(encodeHeader(headerOf(shardCount - 1)), frame);
     if (bytes > maxEnvelopeBytes) {
       const reason = `message "${message.name}" has ${bytes} bytes, at most ${maxEnvelopeBytes} are sent: store the data and send where it is`;
       throw new BatonError('REQUEST_INVALID', reason);
     }
-    const perBatch = Math.min(maxEntriesPerBatch, Math.floor(maxMessageBytes / bytes));
+    const perBatch = Math.min(maxEntriesPerBatch, Math.floor(maxBatchBytes / bytes));
     const batches: number[][] = [];
     for (let index = 0; index < shardIds.length; index += perBatch)
       batches.push(shardIds.slice(index, index + perBatch));
     const missing: { shard: number; reason: string }[] = [];
     const waiting = batches.values();
     const sendNext = async () => {
-      for (const batch of waiting) missing.push(...(await this.#sendBatch(batch, shardCount, header, frame)));
+      for (const batch of waiting) missing.push(...(await this.#sendBatch(batch.map(headerOf), frame)));
     };
     await Promise.all(Array.from({ length: batchesAtOnce }, sendNext));
     const failed = new Set(missing.map(({ shard }) => shard));
@@ -134,11 +135,12 @@ export class ShardMessages {
   }
 
   /** The frame is the only one of a session of its own, so it stands in nobody's sequence. */
-  #headerOf(id: string): Omit<EnvelopeHeader, 'shard'> {
+  #headerOf(id: string, shardId: number, shardCount: number): EnvelopeHeader {
     return {
       v: 1,
+      shard: [shardId, shardCount],
       epoch: 0,
-      session: `message:${id}`,
+      session: `message:${id}:${shardId}`,
       after: 0,
       first: 1,
       last: 1,
@@ -149,29 +151,24 @@ export class ShardMessages {
     };
   }
 
-  async #sendBatch(
-    shardIds: readonly number[],
-    shardCount: number,
-    header: Omit<EnvelopeHeader, 'shard'>,
-    frame: Buffer,
-  ): Promise<{ shard: number; reason: string }[]> {
+  async #sendBatch(headers: readonly EnvelopeHeader[], frame: Buffer): Promise<{ shard: number; reason: string }[]> {
     const { sqs, eventsQueueUrl } = this.#options;
     try {
       const { Failed: failed = [] } = await sqs.send(
         new SendMessageBatchCommand({
           QueueUrl: eventsQueueUrl,
-          Entries: shardIds.map((shardId) => ({
-            Id: String(shardId),
-            MessageGroupId: messageGroupId({ shardId, shardCount }),
+          Entries: headers.map((header) => ({
+            Id: String(header.shard[0]),
+            MessageGroupId: messageGroupId({ shardId: header.shard[0], shardCount: header.shard[1] }),
             MessageDeduplicationId: messageDeduplicationId(header.session, header.first, header.last),
-            MessageBody: encodeHeader({ ...header, shard: [shardId, shardCount] }),
+            MessageBody: encodeHeader(header),
             MessageAttributes: { [eventsAttribute]: { DataType: 'Binary', BinaryValue: frame } },
           })),
         }),
       );
       return failed.map(({ Id, Code, Message }) => ({ shard: Number(Id), reason: Message ?? Code ?? 'refused' }));
     } catch (error) {
-      return shardIds.map((shard) => ({ shard, reason: messageOf(error) }));
+      return headers.map(({ shard }) => ({ shard: shard[0], reason: messageOf(error) }));
     }
   }
 

@@ -53,7 +53,7 @@ export class AskedWorker {
   /** As if stopped: it reads nothing more. */
   isSilent = false;
   service: ControlService | undefined;
-  running: Promise<unknown> | undefined;
+  running: Promise<unknown> = Promise.resolve();
 
   hold(...keys: ShardKey[]): void {
     for (const key of keys) this.held.set(key, new AskedShard(key));
@@ -158,13 +158,13 @@ export class AskedFleet {
 
   /** Lets time pass until `promise` has settled. */
   async settled<T>(promise: Promise<T>, withinMs = 60_000): Promise<T> {
-    let isSettled = false;
+    const state = { isSettled: false };
     const watched = promise.finally(() => {
-      isSettled = true;
+      state.isSettled = true;
     });
     watched.catch(() => {});
-    for (let passedMs = 0; !isSettled && passedMs <= withinMs; passedMs += 5) await this.clock.advance(5);
-    if (!isSettled) throw new Error(`not settled within ${withinMs} ms`);
+    for (let passedMs = 0; !state.isSettled && passedMs <= withinMs; passedMs += 5) await this.clock.advance(5);
+    if (!state.isSettled) throw new Error(`not settled within ${withinMs} ms`);
     return watched;
   }
 
