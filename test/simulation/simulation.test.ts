@@ -1,7 +1,10 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import { simulate } from './simulation.ts';
+import { variants } from './variants.ts';
 
 const seedBase = 1;
 const seedsPerTest = 50;
@@ -42,4 +45,19 @@ test('a run leaves nothing behind, so that ten thousand fit into one process', a
   const earlyMb = await heapMbAfter(100, 10);
   const grownMb = (await heapMbAfter(200, 25)) - earlyMb;
   expect(grownMb).toBeLessThan(4);
+});
+
+test('the invariants and variants that docs/architecture.md names for handoffs exist', () => {
+  const folder = import.meta.dirname;
+  const sources = readdirSync(folder).map((file) => readFileSync(join(folder, file), 'utf8'));
+  const page = readFileSync(join(folder, '../../docs/architecture.md'), 'utf8');
+  const rows = page.split('\n').filter((line) => line.startsWith('|') && line.split('|').length === 6);
+  const named = rows.flatMap((row) =>
+    [...(row.split('|')[4] as string).matchAll(/`([^`]+)`/g)].map(([, name]) => name),
+  );
+  expect(named.length).toBeGreaterThan(20);
+  for (const name of named) {
+    const isKnown = (name as string) in variants || sources.some((source) => source.includes(`'${name}',`));
+    expect({ name, isKnown }).toEqual({ name, isKnown: true });
+  }
 });
