@@ -23,8 +23,7 @@ async function discordjsWs(task: ReceiveTask, method: 'ZlibNative' | 'ZlibSync')
   const manager = new WebSocketManager({
     token,
     intents,
-    rest: {},
-    fetchGatewayInformation: () => Promise.resolve(gatewayBot(task)),
+    rest: { get: () => Promise.resolve(gatewayBot(task)) },
     shardCount: task.shards,
     compression: task.compress === 'none' ? null : CompressionMethod[method],
   });

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, realpathSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
@@ -17,10 +17,19 @@ export function installPeers(): void {
   process.stderr.write('Installing the libraries to compare with …\n');
   execFileSync('npm', ['install', '--no-audit', '--no-fund', '--no-package-lock'], { cwd: folder, stdio: 'ignore' });
   try {
-    execFileSync('npm', ['rebuild', 'zlib-sync'], { cwd: folder, stdio: 'ignore' });
+    const nodedir = headersOfThisNode();
+    const env = { ...process.env, ...(nodedir !== undefined && { npm_config_nodedir: nodedir }) };
+    execFileSync('npm', ['rebuild', 'zlib-sync'], { cwd: folder, stdio: 'ignore', env });
   } catch {
     process.stderr.write('zlib-sync cannot be built here: @discordjs/ws and discord.js run on what Node has\n');
   }
+}
+
+/** An addon is built for the Node that loads it, which need not be the one that npm runs on. */
+function headersOfThisNode(): string | undefined {
+  const prefix = join(realpathSync(process.execPath), '../..');
+  const npmPackage = `node_modules/node-${process.platform}-${process.arch}`;
+  return [prefix, join(prefix, npmPackage)].find((path) => existsSync(join(path, 'include/node/node_api.h')));
 }
 
 /** Loads one of them. */

@@ -34,11 +34,15 @@ function bareSockets({ gatewayUrl, shards }: ReceiveTask, open: () => (message: 
 
 const scratch = Buffer.allocUnsafeSlow(1024 * 1024);
 
+/** A handle does not outlive its stream. */
+const keptAlive: object[] = [];
+
 /** The least work there is: the native handle's synchronous write into memory that is used again, without a copy. */
 function inflater(compress: GatewayCompression): (message: Buffer) => Buffer {
   if (compress === 'none') return (message) => message;
   const isZlib = compress === 'zlib-stream';
   const stream = isZlib ? createInflate({ chunkSize: 64 }) : createZstdDecompress({ chunkSize: 64 });
+  keptAlive.push(stream);
   const { _handle: handle, _writeState: left } = stream as unknown as {
     _handle: { writeSync(...args: unknown[]): void };
     _writeState: Uint32Array;

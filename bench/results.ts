@@ -1,20 +1,20 @@
 import { appendFileSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '../shared/clock.ts';
-import type { WorkerBenchResult } from './worker-bench.ts';
+import type { LatencyBenchResult } from './latency-bench.ts';
 
 const file = join(import.meta.dirname, 'results.md');
 
 const head = `# Measured
 
-\`npm run bench -- worker --save\` adds a line. Compare lines of one machine only.
+\`npm run bench -- latency --save\` adds a line. Compare lines of one machine only.
 
 | date | machine | Node | compression | shards | events/s | events per CPU second | CPU of a core | RSS | latency p50 / p99 |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 `;
 
 /** Adds a line to bench/results.md. */
-export function saveResult(result: WorkerBenchResult): void {
+export function saveResult(result: LatencyBenchResult): void {
   if (!existsSync(file)) appendFileSync(file, head);
   const date = new Date(systemClock.wallClockMs()).toISOString().slice(0, 10);
   const cells = [

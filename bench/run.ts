@@ -4,6 +4,7 @@ import { messageOf } from '../shared/errors.ts';
 import { durationMs, wholeNumber } from '../local/option-values.ts';
 import type { ReceiveBenchOptions } from './receive-bench.ts';
 import { mixes } from './traffic-tape.ts';
+import type { LatencyBenchOptions } from './latency-bench.ts';
 import type { WorkerBenchOptions } from './worker-bench.ts';
 
 /** `npm run bench -- NAME`: measures one thing on this machine. Resolves to the exit code. */
@@ -21,14 +22,38 @@ export async function main(args: readonly string[]): Promise<number> {
 function program(): Command {
   const program = new Command('bench').description('Benchmarks. BATON_* variables apply.').exitOverride();
   program
-    .command('worker')
-    .description('CPU and memory of one worker under a steady stream of events')
+    .command('latency')
+    .description('latency from the gateway to the handlers, CPU and memory of one worker in a whole local fleet')
     .option('--rate <events>', 'events a second over all shards', wholeNumber(1, 100_000), 2000)
     .option('--shards <count>', 'shards of the worker', wholeNumber(1, 2000), 16)
     .option('--duration <time>', 'how long to measure', durationMs, 20_000)
     .option('--json', 'print one JSON object', false)
     .option('--save', 'add the result to bench/results.md', false)
-    .addHelpText('after', '\nExample:\n  npm run bench -- worker --rate 4000')
+    .addHelpText('after', '\nExample:\n  npm run bench -- latency --rate 4000')
+    .action(async (options: LatencyBenchOptions) => (await import('./latency-bench.ts')).benchLatency(options));
+  program
+    .command('worker')
+    .description(
+      'CPU time of a whole worker (receive, pack, intents, SQS against a sink) beside libraries that only receive',
+    )
+    .option(
+      '--rate <events>',
+      'events a second over all shards, separated by commas',
+      wholeNumbers(1, 100_000),
+      [2000, 10_000, 20_000],
+    )
+    .option('--shards <count>', 'shards of the worker', wholeNumber(1, 2000), 16)
+    .option('--duration <time>', 'of one measurement', durationMs, 10_000)
+    .option('--rounds <count>', 'times each is measured', wholeNumber(1, 100), 2)
+    .option('--compress <name>', `one of ${gatewayCompressions.join(', ')}`, oneOf(gatewayCompressions), 'zlib-stream')
+    .option('--mix <name>', `one of ${mixes.join(', ')}`, oneOf(mixes), 'message')
+    .option('--against <names>', 'receivers to compare with', (text: string) => text.split(','), [
+      'floor',
+      'cloudstorm',
+    ])
+    .option('--profile <folder>', "write the worker's .cpuprofile there")
+    .option('--json', 'print one JSON object', false)
+    .addHelpText('after', '\nExample:\n  npm run bench -- worker --rate 10000')
     .action(async (options: WorkerBenchOptions) => (await import('./worker-bench.ts')).benchWorker(options));
   program
     .command('receive')
@@ -53,12 +78,21 @@ function program(): Command {
   return program;
 }
 
+/** For commander: one name out of `known`. */
+function oneOf<T extends string>(known: readonly T[]): (text: string) => T {
+  return (text) => {
+    const found = known.find((one) => one === text);
+    if (found === undefined) throw new InvalidArgumentError(`It must be one of ${known.join(', ')}.`);
+    return found;
+  };
+}
+
 /** For commander: names out of `known`, separated by commas. */
 function listOf<T extends string>(known: readonly T[]): (text: string) => T[] {
-  return (text) =>
-    text.split(',').map((name) => {
-      const found = known.find((one) => one === name);
-      if (found === undefined) throw new InvalidArgumentError(`It must be out of ${known.join(', ')}.`);
-      return found;
-    });
+  return (text) => text.split(',').map(oneOf(known));
+}
+
+/** For commander: whole numbers from `min` to `max`, separated by commas. */
+function wholeNumbers(min: number, max: number): (text: string) => number[] {
+  return (text) => text.split(',').map(wholeNumber(min, max));
 }

@@ -123,7 +123,8 @@ export class TapePlayer {
       if (shard !== undefined) listener.number = Number(shard);
       socket.write(session);
     });
-    socket.write(hello);
+    // In a packet of its own, as across a network: some clients lose what comes with the answer to their upgrade.
+    void systemClock.sleep(20).then(() => socket.write(hello));
   }
 }
 

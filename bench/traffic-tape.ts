@@ -51,10 +51,6 @@ export function makeTape(mix: Mix, compress: GatewayCompression, count: number, 
   }
   const firstSeq = session.length + 1;
   const pickType = typePicker(mix, corpus, factory, random);
-  const people = Array.from(
-    { length: 2000 },
-    () => `${800_000_000_000_000_000n + BigInt(randomBelow(random, 2 ** 31))}`,
-  );
   const frames: Buffer[] = [];
   const ends = new Uint32Array(count);
   let bytes = 0;
