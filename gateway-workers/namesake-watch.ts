@@ -4,6 +4,14 @@ import { type CoordinationStore, isPassingTrouble } from '../shared/coordination
 import { messageOf } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
 
+/** One counter as it was seen; times are this worker's monotonic clock. */
+interface Seen {
+  readonly version: number;
+  readonly moves: number;
+  readonly firstMoveMs: number;
+  readonly lastMoveMs: number;
+}
+
 export interface NamesakeWatchOptions {
   readonly store: CoordinationStore;
   readonly me: WorkerRecord;
@@ -12,8 +20,12 @@ export interface NamesakeWatchOptions {
   readonly logger: Logger;
 }
 
-/** One move may be a write that was still on its way when its worker died. */
-const movesOfTheLiving = 2;
+/**
+ * Writes that were still on their way when their worker died may move its counter for a while; only the living go on:
+ * so many moves, over so many heartbeats.
+ */
+const movesOfTheLiving = 3;
+const heartbeatsOfTheLiving = 1.5;
 const looksPerHeartbeat = 4;
 
 /**
@@ -23,7 +35,7 @@ const looksPerHeartbeat = 4;
  */
 export class NamesakeWatch {
   readonly #options: NamesakeWatchOptions;
-  readonly #seen = new Map<Incarnation, { version: number; moves: number }>();
+  readonly #seen = new Map<Incarnation, Seen>();
 
   constructor(options: NamesakeWatchOptions) {
     this.#options = options;
@@ -51,7 +63,7 @@ export class NamesakeWatch {
 
   /** Reads the counters of earlier namesakes; those that are fenced or about to leave are no concern. */
   async #look(): Promise<WorkerRecord[]> {
-    const { store, me } = this.#options;
+    const { store, me, clock } = this.#options;
     const workers = await store.listWorkers();
     const earlier = workers.filter(
       ({ workerId, joinNumber, draining }) => workerId === me.workerId && joinNumber < me.joinNumber && !draining,
@@ -61,14 +73,21 @@ export class NamesakeWatch {
       items.flatMap(({ incarnation, version, fencedBy }) => (fencedBy === undefined ? [[incarnation, version]] : [])),
     );
     for (const [incarnation, version] of versions) {
-      const seen = this.#seen.get(incarnation);
-      const moves = seen === undefined ? 0 : seen.moves + (seen.version === version ? 0 : 1);
-      this.#seen.set(incarnation, { version, moves });
+      this.#seen.set(incarnation, see(this.#seen.get(incarnation), version, clock.monotonicMs()));
     }
     return earlier.filter(({ incarnation }) => versions.has(incarnation));
   }
 
   #isAlive(incarnation: Incarnation): boolean {
-    return (this.#seen.get(incarnation)?.moves ?? 0) >= movesOfTheLiving;
+    const seen = this.#seen.get(incarnation);
+    if (seen === undefined || seen.moves < movesOfTheLiving) return false;
+    return seen.lastMoveMs - seen.firstMoveMs >= heartbeatsOfTheLiving * this.#options.heartbeatMs;
   }
+}
+
+function see(before: Seen | undefined, version: number, nowMs: number): Seen {
+  if (before === undefined) return { version, moves: 0, firstMoveMs: nowMs, lastMoveMs: nowMs };
+  if (before.version === version) return before;
+  const firstMoveMs = before.moves === 0 ? nowMs : before.firstMoveMs;
+  return { version, moves: before.moves + 1, firstMoveMs, lastMoveMs: nowMs };
 }

@@ -42,11 +42,12 @@ function watch(me: WorkerRecord): { found: string | undefined } {
   return result;
 }
 
-test('an earlier worker of the name whose counter goes on moving is found within two heartbeats', async () => {
+test('an earlier worker of the name whose counter goes on moving is found within a period of silence', async () => {
   await join('elder');
   const result = watch(await join('younger'));
   await clock.advance(100);
-  for (const version of [1, 2]) {
+  for (const version of [1, 2, 3]) {
+    expect(result.found).toBeUndefined();
     await beat('elder', version);
     await clock.advance(heartbeatMs);
   }
@@ -57,11 +58,13 @@ test('a record that a dead worker left is not found, whatever was still on its w
   await join('elder');
   await beat('elder', 1);
   const result = watch(await join('younger'));
-  await clock.advance(1000);
-  await beat('elder', 2);
+  for (const version of [2, 3, 4, 5]) {
+    await clock.advance(1000);
+    await beat('elder', version);
+  }
   await clock.advance(60_000);
   expect(result.found).toBeUndefined();
-  await store.fence({ incarnation: 'elder', chunk: 0, seenVersion: 2, by: 'other' });
+  await store.fence({ incarnation: 'elder', chunk: 0, seenVersion: 5, by: 'other' });
   await clock.advance(heartbeatMs);
   expect(result.found).toBe('nobody');
 });

@@ -362,12 +362,18 @@ export const variants: Readonly<Record<string, Variant>> = {
   'two-of-an-id': {
     breaks: 'a worker stays although an earlier one of its id is alive',
     focus: { groups: [] },
-    edits: [{ file: namesakeWatch, find: 'movesOfTheLiving = 2;', replace: 'movesOfTheLiving = 1000;' }],
+    edits: [{ file: namesakeWatch, find: 'movesOfTheLiving = 3;', replace: 'movesOfTheLiving = 1000;' }],
   },
   'gives-way-to-the-dead': {
     breaks: 'a worker gives way to the record of a dead one of its id',
     focus: { groups: ['crashes'] },
-    edits: [{ file: namesakeWatch, find: 'movesOfTheLiving = 2;', replace: 'movesOfTheLiving = 0;' }],
+    edits: [
+      {
+        file: namesakeWatch,
+        find: 'if (seen === undefined || seen.moves < movesOfTheLiving) return false;',
+        replace: 'if (seen !== undefined) return true;',
+      },
+    ],
   },
 };
 
