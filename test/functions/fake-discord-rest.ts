@@ -17,11 +17,20 @@ export interface FakeDiscordRest extends AsyncDisposable {
   readonly refusals: { readonly status: number; readonly body: object }[];
 }
 
+/** The JSON of a request; with files it is a part of a form. */
+async function jsonOf(request: IncomingMessage): Promise<string> {
+  const body = Buffer.concat(await request.toArray());
+  const contentType = request.headers['content-type'] ?? '';
+  if (!contentType.startsWith('multipart/form-data')) return body.toString();
+  const form = await new Response(body, { headers: { 'content-type': contentType } }).formData();
+  return form.get('payload_json') as string;
+}
+
 export async function startFakeDiscordRest(): Promise<FakeDiscordRest> {
   const requests: RestRequest[] = [];
   const refusals: { status: number; body: object }[] = [];
   const answer = async (request: IncomingMessage, response: ServerResponse) => {
-    const text = Buffer.concat(await request.toArray()).toString();
+    const text = await jsonOf(request);
     const { method = '', url = '' } = request;
     requests.push({
       method,

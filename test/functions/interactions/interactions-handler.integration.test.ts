@@ -1,26 +1,24 @@
 import { randomUUID } from 'node:crypto';
-import { API } from '@discordjs/core';
+import { ConditionalCheckFailedException } from '@aws-sdk/client-dynamodb';
 import type { SQSRecord } from 'aws-lambda';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { InteractionClaims } from '../../../functions/interactions/interaction-claims.ts';
 import {
   createInteractionsHandler,
-  type InteractionsDeps,
-  type ObservedInteraction,
+  type QueuedInteractionsDeps,
 } from '../../../functions/interactions/interactions-handler.ts';
 import { defineCommand } from '../../../functions/kit/define-command.ts';
-import { createRegistry } from '../../../functions/kit/registry.ts';
 import { createDynamoDBClient, createDynamoDBDocumentClient, createSqsClient } from '../../../shared/aws-clients.ts';
 import { systemClock } from '../../../shared/clock.ts';
 import { readFleetConfig } from '../../../shared/config.ts';
-import { createDiscordRest } from '../../../shared/discord-rest.ts';
 import { asciiJson } from '../../../shared/envelope.ts';
-import type { Logger } from '../../../shared/logger.ts';
 import { provision } from '../../../shared/provision.ts';
-import { seededRandom } from '../../../shared/random.ts';
+import { systemRandom } from '../../../shared/random.ts';
 import { type Emulator, startDynalite, startFauxqs } from '../../shared/in-process-emulators.ts';
 import { sqsRecord } from '../events/events-fixture.ts';
+import { ManualClock } from '../../manual-clock.ts';
 import { type FakeDiscordRest, startFakeDiscordRest } from '../fake-discord-rest.ts';
+import { commandInteraction, interactionsDeps, noShards, snowflakeAt } from './interactions-fixture.ts';
 
 const fleet = readFleetConfig({});
 const emulators: Emulator[] = [];
@@ -44,7 +42,16 @@ afterAll(async () => {
 });
 
 const runs: string[] = [];
+const patience = Promise.withResolvers<void>();
 const commands = {
+  patient: defineCommand({
+    name: 'patient',
+    description: 'Waits for the test',
+    async run({ reply }) {
+      await patience.promise;
+      await reply('here it is');
+    },
+  }),
   ping: defineCommand({
     name: 'ping',
     description: 'Pings',
@@ -99,62 +106,33 @@ const commands = {
   }),
 };
 
-let made = 0;
-/** A fresh id, as Discord would have made it `ageMs` ago. */
-function snowflake(ageMs = 0): string {
-  made += 1;
-  return String((BigInt(Math.round(Date.now() - ageMs - 1_420_070_400_000)) << 22n) + BigInt(made));
-}
-
-function interaction(name: string, overrides: object = {}) {
-  return {
-    id: snowflake(),
-    application_id: '900',
-    type: 2,
-    token: 'interaction-token',
-    guild_id: '41771983423143937',
-    member: { user: { id: '53908232506183680' } },
-    data: { id: '1', name, type: 1 },
-    ...overrides,
-  };
-}
+const interaction = (name: string, overrides: object = {}) => commandInteraction(name, Date.now(), overrides);
+const snowflake = (ageMs: number) => snowflakeAt(Date.now() - ageMs);
 
 function message(body: { readonly id: string }): SQSRecord {
   const envelope = { v: 1, shard: [3, 64], epoch: 7, session: 's', seq: 5, at: Date.now(), interaction: body };
   return sqsRecord({ body: asciiJson(envelope) });
 }
 
-interface LogLine {
-  readonly event: string;
-  readonly fields: Record<string, unknown>;
-}
-
-function bench(overrides: Partial<InteractionsDeps> = {}) {
-  const observed: ObservedInteraction[] = [];
-  const lines: LogLine[] = [];
+function bench(overrides: Partial<QueuedInteractionsDeps> = {}) {
+  const clock = overrides.clock ?? systemClock;
+  const { deps, lines, observed, outcomes } = interactionsDeps({
+    discordApiUrl: discord.url,
+    handlers: commands,
+    clock,
+  });
   const documents = createDynamoDBDocumentClient('general', emulators[0]?.settings);
   const handler = createInteractionsHandler({
-    registry: createRegistry([{ file: 'handlers/test.ts', exports: commands }]),
-    claims: new InteractionClaims(documents, fleet.directoryTable, systemClock),
-    api: new API(createDiscordRest({ token: 'test-token', discordApiUrl: discord.url })),
-    table: { name: fleet.directoryTable, documents },
-    clock: systemClock,
-    random: seededRandom(1),
-    logger: recordingLogger(lines, {}),
-    observe: (seen) => observed.push(seen),
+    ...deps,
+    claims: new InteractionClaims(documents, fleet.directoryTable, systemClock, systemRandom),
+    shards: noShards,
     ...overrides,
   });
   const invoke = async (...records: SQSRecord[]) => {
     const answer = await handler({ Records: records }, { getRemainingTimeInMillis: () => 15_000 });
     return answer.batchItemFailures.map(({ itemIdentifier }) => itemIdentifier);
   };
-  return { invoke, lines, outcomes: () => observed.map(({ outcome }) => outcome) };
-}
-
-function recordingLogger(lines: LogLine[], bound: object): Logger {
-  const write = (fields: object, event: string) => void lines.push({ event, fields: { ...bound, ...fields } });
-  const child = (fields: object) => recordingLogger(lines, { ...bound, ...fields });
-  return { debug: write, info: write, warn: write, error: write, child };
+  return { invoke, lines, observed, outcomes };
 }
 
 test('a command answers over the callback route, with its shard at hand', async () => {
@@ -248,20 +226,20 @@ describe('a command that throws', () => {
 });
 
 test.each([
-  { what: 'an unknown command', sent: interaction('gone'), text: 'no command \\"gone\\"' },
+  { what: 'an unknown command', sent: () => interaction('gone'), text: 'no command \\"gone\\"' },
   {
     what: 'a button',
-    sent: interaction('', { type: 3, data: { custom_id: 'x', component_type: 2 } }),
+    sent: () => interaction('', { type: 3, data: { custom_id: 'x', component_type: 2 } }),
     text: 'does not know',
   },
   {
     what: 'a user command',
-    sent: interaction('ping', { data: { id: '1', name: 'ping', type: 2 } }),
+    sent: () => interaction('ping', { data: { id: '1', name: 'ping', type: 2 } }),
     text: 'no command',
   },
 ])('$what is answered for the user alone', async ({ sent, text }) => {
   const { invoke, outcomes } = bench();
-  expect(await invoke(message(sent))).toEqual([]);
+  expect(await invoke(message(sent()))).toEqual([]);
   expect(outcomes()).toEqual(['unknown']);
   expect(discord.requests).toMatchObject([{ body: { type: 4, data: { flags: 64 } } }]);
   expect(JSON.stringify(discord.requests[0]?.body)).toContain(text);
@@ -271,6 +249,42 @@ test('a command that answers nothing is told of', async () => {
   const { invoke, lines } = bench();
   await invoke(message(interaction('late')));
   expect(lines.map(({ event }) => event)).toEqual(['interactions.left_unanswered']);
+});
+
+test('a command that takes its time is deferred in time, and its reply takes the place', async () => {
+  const clock = new ManualClock({ wallClockMs: Date.now() });
+  const { invoke, observed } = bench({ clock });
+  const batch = invoke(message(interaction('patient')));
+  await vi.waitFor(() => expect(clock.nextTimerMs).toBeLessThan(2001), { timeout: 10_000 });
+  await clock.advance(2000);
+  await vi.waitFor(() => expect(discord.requests).toHaveLength(1), { timeout: 10_000 });
+  patience.resolve();
+  expect(await batch).toEqual([]);
+  expect(discord.requests).toMatchObject([
+    { path: expect.stringContaining('/callback') as string, body: { type: 5 } },
+    { method: 'PATCH', body: { content: 'here it is' } },
+  ]);
+  expect(observed).toMatchObject([{ outcome: 'answered', deferred: true, way: 'gateway' }]);
+});
+
+test('a claim whose answer was lost is known again as our own', async () => {
+  const documents = createDynamoDBDocumentClient('general', emulators[0]?.settings);
+  const claims = new InteractionClaims(documents, fleet.directoryTable, systemClock, {
+    ...systemRandom,
+    uuid: () => 'we',
+  });
+  const others = new InteractionClaims(documents, fleet.directoryTable, systemClock, {
+    ...systemRandom,
+    uuid: () => 'they',
+  });
+  const refused = (claimant: string) =>
+    Object.assign(new ConditionalCheckFailedException({ $metadata: {}, message: 'the conditional request failed' }), {
+      Item: { claimant: { S: claimant } },
+    });
+  // As DynamoDB answers; the emulator leaves the item out.
+  documents.middlewareStack.add(() => () => Promise.reject(refused('we')), { step: 'initialize' });
+  expect(await claims.claim('1')).toBe(true);
+  expect(await others.claim('1')).toBe(false);
 });
 
 describe('handed back are', () => {
