@@ -123,9 +123,11 @@ export class BatonFleet extends Construct {
       },
       ...logs,
     });
+    const handlerFleet = { fleet, coordination: this.coordination, events: this.events };
     this.eventsFunction = new EventsFunction(this, 'EventsFunction', {
       functionName: `${fleet}-events`,
       events: this.events,
+      handlerFleet,
       directory: this.directory,
       secret: this.secret,
       environment: {
@@ -138,7 +140,7 @@ export class BatonFleet extends Construct {
     this.interactionsFunction = new InteractionsFunction(this, 'InteractionsFunction', {
       functionName: `${fleet}-interactions`,
       interactions: this.interactions,
-      coordination: this.coordination,
+      handlerFleet,
       directory: this.directory,
       secret: this.secret,
       environment,
@@ -148,7 +150,7 @@ export class BatonFleet extends Construct {
     const { endpointReservedConcurrency = 50 } = props;
     this.interactionsEndpoint = new InteractionsEndpoint(this, 'InteractionsEndpoint', {
       functionName: `${fleet}-interactions-endpoint`,
-      coordination: this.coordination,
+      handlerFleet,
       directory: this.directory,
       secret: this.secret,
       environment,

@@ -2,6 +2,7 @@ import { Duration } from 'aws-cdk-lib';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import type { Construct } from 'constructs';
 import { functionTimeoutSeconds } from '../shared/fleet-resources.ts';
+import { grantHandlerFleet, type HandlerFleet, handlerFleetEnvironment } from './handler-fleet-access.ts';
 import { HandlerFunction, type HandlerFunctionProps } from './handler-function.ts';
 import type { BotSecret } from './bot-secret.ts';
 import type { FleetQueue } from './fleet-queue.ts';
@@ -9,6 +10,7 @@ import type { FleetTable } from './fleet-table.ts';
 
 export interface EventsFunctionProps extends Omit<HandlerFunctionProps, 'program' | 'description' | 'timeout'> {
   readonly events: FleetQueue;
+  readonly handlerFleet: HandlerFleet;
   readonly directory: FleetTable;
   readonly secret: BotSecret;
   /** Envelopes that are handled at once. @default 50 */
@@ -18,10 +20,14 @@ export interface EventsFunctionProps extends Omit<HandlerFunctionProps, 'program
 /** Runs the handlers of events; a queue group (a shard) is handled in order, groups side by side. */
 export class EventsFunction extends HandlerFunction {
   constructor(scope: Construct, id: string, props: EventsFunctionProps) {
-    const { events, directory, secret, maxConcurrency = 50, ...rest } = props;
+    const { events, handlerFleet, directory, secret, maxConcurrency = 50, ...rest } = props;
     super(scope, id, {
       ...rest,
-      environment: { ...rest.environment, DISCORD_SECRET: secret.secret.secretArn },
+      environment: {
+        ...rest.environment,
+        ...handlerFleetEnvironment(handlerFleet),
+        DISCORD_SECRET: secret.secret.secretArn,
+      },
       program: 'events',
       description: 'Runs event handlers on envelopes of the events queue',
       timeout: Duration.seconds(functionTimeoutSeconds.events),
@@ -31,6 +37,7 @@ export class EventsFunction extends HandlerFunction {
     );
     events.deadLetters.grant(this.function, 'sqs:SendMessage');
     secret.grantRead(this.function);
+    grantHandlerFleet(this, handlerFleet);
     directory.table.grant(this.function, 'dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem');
   }
 }

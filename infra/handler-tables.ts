@@ -1,12 +1,8 @@
 import type { IGrantable } from 'aws-cdk-lib/aws-iam';
 import type { FleetTable } from './fleet-table.ts';
 
-/** What handlers of interactions and their contexts do with the tables: the fleet's is only looked at. */
-export function grantHandlerTables(
-  grantee: IGrantable,
-  { coordination, directory }: { readonly coordination: FleetTable; readonly directory: FleetTable },
-): void {
-  coordination.table.grant(grantee, 'dynamodb:GetItem', 'dynamodb:Query');
+/** What handlers, their contexts and the claims of interactions do with the directory table. */
+export function grantHandlerTable(grantee: IGrantable, directory: FleetTable): void {
   directory.table.grant(
     grantee,
     'dynamodb:BatchGetItem',

@@ -5,10 +5,11 @@ import { functionTimeoutSeconds } from '../shared/fleet-resources.ts';
 import type { BotSecret } from './bot-secret.ts';
 import type { FleetTable } from './fleet-table.ts';
 import { HandlerFunction, type HandlerFunctionProps } from './handler-function.ts';
-import { grantHandlerTables } from './handler-tables.ts';
+import { grantHandlerFleet, type HandlerFleet, handlerFleetEnvironment } from './handler-fleet-access.ts';
+import { grantHandlerTable } from './handler-tables.ts';
 
 export interface InteractionsEndpointProps extends Omit<HandlerFunctionProps, 'program' | 'description' | 'timeout'> {
-  readonly coordination: FleetTable;
+  readonly handlerFleet: HandlerFleet;
   readonly directory: FleetTable;
   readonly secret: BotSecret;
 }
@@ -21,14 +22,14 @@ export class InteractionsEndpoint extends HandlerFunction {
   readonly url: FunctionUrl;
 
   constructor(scope: Construct, id: string, props: InteractionsEndpointProps) {
-    const { coordination, directory, secret, ...rest } = props;
+    const { handlerFleet, directory, secret, ...rest } = props;
     super(scope, id, {
       // A cold start has to fit into Discord's three seconds, and is bound by CPU: this is 0.6 of one.
       memoryMb: 1024,
       ...rest,
       environment: {
         ...rest.environment,
-        BATON_TABLE: coordination.table.tableName,
+        ...handlerFleetEnvironment(handlerFleet),
         DISCORD_SECRET: secret.secret.secretArn,
       },
       program: 'interactions-endpoint',
@@ -37,7 +38,8 @@ export class InteractionsEndpoint extends HandlerFunction {
       timeout: Duration.seconds(functionTimeoutSeconds.interactions),
     });
     secret.grantRead(this.function);
-    grantHandlerTables(this.function, { coordination, directory });
+    grantHandlerFleet(this, handlerFleet);
+    grantHandlerTable(this.function, directory);
     this.url = new FunctionUrl(this, 'Url', {
       function: this.function,
       authType: FunctionUrlAuthType.NONE,

@@ -6,11 +6,12 @@ import type { BotSecret } from './bot-secret.ts';
 import type { FleetQueue } from './fleet-queue.ts';
 import type { FleetTable } from './fleet-table.ts';
 import { HandlerFunction, type HandlerFunctionProps } from './handler-function.ts';
-import { grantHandlerTables } from './handler-tables.ts';
+import { grantHandlerFleet, type HandlerFleet, handlerFleetEnvironment } from './handler-fleet-access.ts';
+import { grantHandlerTable } from './handler-tables.ts';
 
 export interface InteractionsFunctionProps extends Omit<HandlerFunctionProps, 'program' | 'description' | 'timeout'> {
   readonly interactions: FleetQueue;
-  readonly coordination: FleetTable;
+  readonly handlerFleet: HandlerFleet;
   readonly directory: FleetTable;
   readonly secret: BotSecret;
   /** Batches of interactions that are answered at once. @default 50 */
@@ -20,12 +21,12 @@ export interface InteractionsFunctionProps extends Omit<HandlerFunctionProps, 'p
 /** Answers commands that reach the bot over the gateway. */
 export class InteractionsFunction extends HandlerFunction {
   constructor(scope: Construct, id: string, props: InteractionsFunctionProps) {
-    const { interactions, coordination, directory, secret, maxConcurrency = 50, ...rest } = props;
+    const { interactions, handlerFleet, directory, secret, maxConcurrency = 50, ...rest } = props;
     super(scope, id, {
       ...rest,
       environment: {
         ...rest.environment,
-        BATON_TABLE: coordination.table.tableName,
+        ...handlerFleetEnvironment(handlerFleet),
         DISCORD_SECRET: secret.secret.secretArn,
       },
       program: 'interactions',
@@ -37,6 +38,7 @@ export class InteractionsFunction extends HandlerFunction {
       new SqsEventSource(interactions.queue, { batchSize: 10, reportBatchItemFailures: true, maxConcurrency }),
     );
     secret.grantRead(this.function);
-    grantHandlerTables(this.function, { coordination, directory });
+    grantHandlerFleet(this, handlerFleet);
+    grantHandlerTable(this.function, directory);
   }
 }

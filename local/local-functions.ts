@@ -71,7 +71,7 @@ export class LocalFunctions {
   /** @throws {BatonError} `QUEUE_UNREACHABLE`. */
   static async start(options: LocalFunctionsOptions): Promise<LocalFunctions> {
     const { config, queues, registry, sqs, receivingSqs, documents, clock, random, logger } = options;
-    const services = createHandlerServices({ config, documents, clock });
+    const services = createHandlerServices({ config, documents, sqs, clock, random, logger });
     const common = {
       registry,
       services,

@@ -16,17 +16,19 @@ import { SqsDeadLetters } from './sqs-dead-letters.ts';
 
 const config = readFunctionsConfig(await withBotSecret(process.env));
 const documents = createDynamoDBDocumentClient('general');
+const sqs = createSqsClient('general');
+const logger = createLambdaLogger('baton-events', config.logLevel);
 
 /** Lambda entry of the events queue. A bad variable ends the start of the function with one line that names it. */
 export const handler = createEventsHandler({
   registry: createRegistry(handlerFiles),
-  deadLetters: new SqsDeadLetters(createSqsClient('general'), config.eventsDlq),
+  deadLetters: new SqsDeadLetters(sqs, config.eventsDlq),
   marks: new DynamoDBDeliveryMarks(documents, config.directoryTable, systemClock),
   directory: createDirectoryFold(config, { documents, clock: systemClock }),
-  services: createHandlerServices({ config, documents, clock: systemClock }),
+  services: createHandlerServices({ config, documents, sqs, clock: systemClock, random: systemRandom, logger }),
   shards: new StoredShards(new DynamoDbStore(documents, config.table, systemClock), systemClock),
   clock: systemClock,
   random: systemRandom,
-  logger: createLambdaLogger('baton-events', config.logLevel),
+  logger,
   consumerGuard: config.consumerGuard,
 });

@@ -14,14 +14,15 @@ import { createInteractionsHandler } from './interactions-handler.ts';
 
 const config = readFunctionsConfig(await withBotSecret(process.env));
 const documents = createDynamoDBDocumentClient('general');
+const logger = createLambdaLogger('baton-interactions', config.logLevel);
 
 /** Lambda entry of the interactions queue. A bad variable ends the start of the function with one line that names it. */
 export const handler = createInteractionsHandler({
   registry: createRegistry(handlerFiles),
   claims: new InteractionClaims(documents, config.directoryTable, systemClock, systemRandom),
-  services: createHandlerServices({ config, documents, clock: systemClock }),
+  services: createHandlerServices({ config, documents, clock: systemClock, random: systemRandom, logger }),
   shards: new StoredShards(new DynamoDbStore(documents, config.table, systemClock), systemClock),
   clock: systemClock,
   random: systemRandom,
-  logger: createLambdaLogger('baton-interactions', config.logLevel),
+  logger,
 });

@@ -1,21 +1,18 @@
 import { API } from '@discordjs/core';
-import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
-import type { Clock } from '../../shared/clock.ts';
 import type { FunctionsConfig } from '../../shared/config.ts';
 import { createDiscordRest } from '../../shared/discord-rest.ts';
 import { Directory } from '../../shared/directory/directory.ts';
-import { BatonError } from '../../shared/errors.ts';
 import type { FleetAccess } from './fleet-access.ts';
+import type { ConnectFleetOptions } from './handler-fleet.ts';
 import type { HandlerServices } from './handler-context.ts';
 
-export interface HandlerServicesOptions {
+export interface HandlerServicesOptions extends ConnectFleetOptions {
   readonly config: FunctionsConfig;
-  readonly documents: DynamoDBDocumentClient;
-  readonly clock: Clock;
 }
 
 /** What handlers reach the world with, in a Lambda environment or a local fleet. */
-export function createHandlerServices({ config, documents, clock }: HandlerServicesOptions): HandlerServices {
+export function createHandlerServices(options: HandlerServicesOptions): HandlerServices {
+  const { config, documents, clock } = options;
   const api = new API(createDiscordRest(config));
   const table = { name: config.directoryTable, documents };
   return {
@@ -28,19 +25,28 @@ export function createHandlerServices({ config, documents, clock }: HandlerServi
       api,
       keepsMembers: config.directoryEntities.has('members'),
     }),
-    fleet: unconnectedFleet,
+    fleet: fleetOnDemand(options),
   };
 }
 
-const unconnected = async (): Promise<never> => {
-  throw new BatonError('COMMAND_REFUSED', 'this function has no connection to the workers');
-};
-
-const unconnectedFleet: FleetAccess = {
-  updatePresence: unconnected,
-  updateVoiceState: unconnected,
-  requestMembers: unconnected,
-  send: unconnected,
-  sendToGuild: unconnected,
-  broadcast: unconnected,
-};
+/** Most handlers never ask for the fleet: its code, and the client of SQS, are loaded when one does. */
+function fleetOnDemand(options: ConnectFleetOptions): FleetAccess {
+  let connected: Promise<FleetAccess> | undefined;
+  const connect = (): Promise<FleetAccess> => {
+    connected ??= import('./handler-fleet.ts')
+      .then(({ connectHandlerFleet }) => connectHandlerFleet(options))
+      .catch((error: unknown) => {
+        connected = undefined;
+        throw error;
+      });
+    return connected;
+  };
+  return {
+    updatePresence: async (...args) => (await connect()).updatePresence(...args),
+    updateVoiceState: async (...args) => (await connect()).updateVoiceState(...args),
+    requestMembers: async (...args) => (await connect()).requestMembers(...args),
+    send: async (...args) => (await connect()).send(...args),
+    sendToGuild: async (...args) => (await connect()).sendToGuild(...args),
+    broadcast: async (...args) => (await connect()).broadcast(...args),
+  };
+}

@@ -83,7 +83,7 @@ const leftAtDefault: Readonly<Partial<Record<ProgramName, readonly string[]>>> =
     'DISCORD_API_URL',
   ],
   // Read along with the names of the fleet, and not used by functions.
-  events: ['BATON_EVENTS_QUEUE', 'BATON_INTERACTIONS_QUEUE', 'BATON_TABLE', 'DISCORD_API_URL', 'DISCORD_TOKEN'],
+  events: ['BATON_INTERACTIONS_QUEUE', 'DISCORD_API_URL', 'DISCORD_TOKEN'],
   rebalance: [
     'BATON_DIRECTORY_TABLE',
     'BATON_EVENTS_QUEUE',
@@ -102,7 +102,6 @@ const leftAtDefault: Readonly<Partial<Record<ProgramName, readonly string[]>>> =
     'BATON_CONSUMER_GUARD',
     'BATON_DIRECTORY',
     'BATON_EVENTS_DLQ',
-    'BATON_EVENTS_QUEUE',
     'BATON_INTERACTIONS_QUEUE',
     'DISCORD_API_URL',
     'DISCORD_TOKEN',
@@ -111,7 +110,6 @@ const leftAtDefault: Readonly<Partial<Record<ProgramName, readonly string[]>>> =
     'BATON_CONSUMER_GUARD',
     'BATON_DIRECTORY',
     'BATON_EVENTS_DLQ',
-    'BATON_EVENTS_QUEUE',
     'BATON_INTERACTIONS_QUEUE',
     'DISCORD_API_URL',
     // In the secret.
@@ -120,12 +118,15 @@ const leftAtDefault: Readonly<Partial<Record<ProgramName, readonly string[]>>> =
   ],
 };
 
+/** Control queues are made, emptied and removed by workers. */
+const onlyForWorkers = ['sqs:CreateQueue', 'sqs:DeleteQueue', 'sqs:TagQueue'];
+
 /** Of classes that programs share, a bundle holds every method; these are for whoever has a control queue of its own. */
 const notCalled: Readonly<Partial<Record<ProgramName, readonly string[]>>> = {
   rebalance: ['sqs:CreateQueue', 'sqs:DeleteMessage', 'sqs:ReceiveMessage', 'sqs:TagQueue'],
-  // They only look at the fleet.
-  interactions: ['dynamodb:DeleteItem'],
-  'interactions-endpoint': ['dynamodb:DeleteItem'],
+  events: onlyForWorkers,
+  interactions: onlyForWorkers,
+  'interactions-endpoint': [...onlyForWorkers, 'sqs:DeleteMessage', 'sqs:ReceiveMessage'],
   stats: ['dynamodb:DeleteItem', 'dynamodb:UpdateItem'],
 };
 

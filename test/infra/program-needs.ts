@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { buildSync } from 'esbuild';
 import { type ProgramName, programs, repositoryRoot } from '../../infra/bundle.ts';
+import { shardMessageType } from '../../shared/control/shard-messages.ts';
 import type { BatonErrorCode } from '../../shared/errors.ts';
 
 /** IAM actions that a command of the AWS SDK needs, by the name of its class. */
@@ -30,6 +31,8 @@ const actionsOfCommand: Readonly<Record<string, readonly string[]>> = {
   GetQueueUrlCommand: [],
 };
 
+/** The type of dispatch that carries messages between shards. */
+const dispatchTypes: readonly string[] = [shardMessageType];
 /** Error codes that look like variables. */
 const errorCodes: readonly BatonErrorCode[] = ['DISCORD_UNAUTHORIZED', 'DISCORD_UNREACHABLE'];
 
@@ -65,7 +68,7 @@ export function needsOf(program: ProgramName): ProgramNeeds {
   );
   return {
     actions: unique([...commands].flatMap(actionsOf)),
-    variables: unique([...variables]).filter((name) => !isErrorCode(name)),
+    variables: unique([...variables]).filter((name) => !isErrorCode(name) && !dispatchTypes.includes(name)),
   };
 }
 

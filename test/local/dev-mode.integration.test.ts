@@ -82,11 +82,11 @@ test('what is saved runs, modules that others import too; with a mistake the old
   await save('ping.ts', 'export const = 5;');
   await until(() => /^Handlers not reloaded: \S*handlers\/ping\.ts: does not load: \S/.test(lastNote()));
   await save('ping.ts', ping("''"));
-  await until(() => /ping\.ts#ping: description: must have 1 to 100 characters, not 0$/.test(lastNote()));
+  await until(() => lastNote().endsWith('ping.ts#ping: description: must have 1 to 100 characters, not 0'));
   expect(await running()).toMatchObject({ commands: [['ping', 'second']] });
 
   await save('ping.ts', ping("'third'"));
-  await until(() => /^Workers/.test(lastNote()));
+  await until(() => lastNote().startsWith('Workers'));
   expect(await running()).toMatchObject({ commands: [['ping', 'third']] });
 
   const ended = new Promise((done) => child.on('close', done));

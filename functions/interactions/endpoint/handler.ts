@@ -26,7 +26,7 @@ export const handler = streamed(
     registry: createRegistry(handlerFiles),
     signature: new RequestSignature(config.publicKey),
     claims: new InteractionClaims(documents, config.directoryTable, systemClock, systemRandom),
-    services: createHandlerServices({ config, documents, clock: systemClock }),
+    services: createHandlerServices({ config, documents, clock: systemClock, random: systemRandom, logger }),
     shards: new GuildShards({ store, shards: new StoredShards(store, systemClock), clock: systemClock, logger }),
     clock: systemClock,
     random: systemRandom,

@@ -143,6 +143,8 @@ const unreachableServices = createHandlerServices({
   config: readFunctionsConfig({ DISCORD_TOKEN: 'test', DISCORD_API_URL: 'http://127.0.0.1:1/api/v10' }),
   documents: createDynamoDBDocumentClient('general', nowhere),
   clock: systemClock,
+  random: seededRandom(1),
+  logger: silentLogger,
 });
 const unreachableShards = new StoredShards(new MemoryStore(systemClock), systemClock);
 
