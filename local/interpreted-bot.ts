@@ -45,6 +45,9 @@ export class InterpretedBot {
   readonly #stopping = new AbortController();
   readonly #waiting = new Map<number, { resolve: () => void; reject: (error: Error) => void }>();
   #running: Promise<Running>;
+  #child: ChildProcess | undefined;
+  /** It has said hello once, so it is a bot. */
+  #hasRun = false;
   #ended: Promise<void> = Promise.resolve();
   #lastId = 0;
 
@@ -70,11 +73,10 @@ export class InterpretedBot {
   /** Closes its input, and ends it when that does not. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    const running = await this.#running.catch(() => undefined);
-    if (running === undefined) return;
-    running.child.stdin?.end();
-    const kill = this.#options.clock.schedule(stopWithinMs, () => running.child.kill('SIGKILL'));
-    running.child.kill('SIGTERM');
+    const child = this.#child;
+    child?.stdin?.end();
+    child?.kill('SIGTERM');
+    const kill = this.#options.clock.schedule(stopWithinMs, () => child?.kill('SIGKILL'));
     await this.#ended;
     kill.cancel();
   }
@@ -101,6 +103,7 @@ export class InterpretedBot {
       env: { ...process.env, ...environment },
       stdio: ['pipe', 'pipe', 'pipe'],
     });
+    this.#child = child;
     const { promise, resolve, reject } = Promise.withResolvers<Running>();
     const refuse = (problem: string) => {
       reject(
@@ -126,6 +129,7 @@ export class InterpretedBot {
         return;
       }
       hasSaidHello = true;
+      this.#hasRun = true;
       resolve({ child, events: hello.data.events });
     });
     createInterface({ input: child.stderr }).on('line', (line) => logger.warn({ file, line }, 'bot.stderr'));
@@ -137,7 +141,7 @@ export class InterpretedBot {
         timer.cancel();
         const how = `${file} ended ${signal ?? `with exit code ${code}`}`;
         if (!hasSaidHello) refuse(`ended ${signal ?? `with exit code ${code}`} before its first line`);
-        this.#onEnd(how, hasSaidHello);
+        this.#onEnd(how);
         ended();
       });
     });
@@ -156,11 +160,11 @@ export class InterpretedBot {
     else waiting?.reject(new Error(error));
   }
 
-  #onEnd(how: string, hadStarted: boolean): void {
+  #onEnd(how: string): void {
     const { clock, logger, respawn, file } = this.#options;
     for (const { reject } of this.#waiting.values()) reject(new Error(how));
     this.#waiting.clear();
-    if (this.#stopping.signal.aborted || !hadStarted) return;
+    if (this.#stopping.signal.aborted || !this.#hasRun) return;
     if (!respawn) {
       logger.error({ file, how }, 'bot.stays_down');
       this.#running = Promise.reject(new Error(`${how}; it stays down (respawn is false)`));

@@ -82,6 +82,7 @@ export class EvalSandbox {
     if (this.#waiting.length >= maxWaiting) {
       throw new BatonError('EVAL_FAILED', `eval: ${maxWaiting} runs are waiting on this worker; try again later`);
     }
+    signal.throwIfAborted();
     const viewJson = JSON.stringify(clientDataOf(view));
     return new Promise((resolve, reject) => {
       const run: Run = { request: { code, viewJson }, resolve, reject };

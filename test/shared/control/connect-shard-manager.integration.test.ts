@@ -28,8 +28,8 @@ beforeAll(async () => {
   const { environment } = cloud;
   const common = { region: 'us-east-1', credentials: { accessKeyId: 'embedded', secretAccessKey: 'embedded' } };
   aws = {
-    dynamodb: { ...common, endpoint: environment['AWS_ENDPOINT_URL_DYNAMODB'] as string },
-    sqs: { ...common, endpoint: environment['AWS_ENDPOINT_URL_SQS'] as string },
+    dynamodb: { ...common, endpoint: environment['AWS_ENDPOINT_URL_DYNAMODB'] },
+    sqs: { ...common, endpoint: environment['AWS_ENDPOINT_URL_SQS'] },
   };
   const clients = { dynamodb: createDynamoDBClient('general', aws.dynamodb), sqs: createSqsClient('general', aws.sqs) };
   closers.push(() => {
