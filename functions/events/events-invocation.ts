@@ -357,14 +357,23 @@ export class EventsInvocation {
       const { header, redriven } = work.delivery;
       return { type, seq, data, header, redriven };
     });
-    try {
-      const { invalid, stale, unknownGuild } = await directory.fold(guildId, events);
-      if (invalid + unknownGuild === 0) return;
-      // Nothing for anybody to mend: the guild is filled in when it is announced the next time.
-      this.#deps.logger.warn({ guild: guildId, invalid, stale, unknownGuild }, 'directory.events_passed_over');
-    } catch (error) {
-      for (const { work } of lane) this.#fail(work, `directory: ${messageOf(error)}`);
-      this.#deps.logger.error({ guild: guildId, error: messageOf(error) }, 'directory.not_folded');
+    const { clock, random, logger } = this.#deps;
+    const { retryBaseMs, retryCapMs } = this.#limits;
+    // A message that comes again holds up its shard for the visibility timeout: so all there is of this invocation first.
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        const { invalid, stale, unknownGuild } = await directory.fold(guildId, events);
+        if (invalid + unknownGuild === 0) return;
+        // Nothing for anybody to mend: the guild is filled in when it is announced the next time.
+        logger.warn({ guild: guildId, invalid, stale, unknownGuild }, 'directory.events_passed_over');
+        return;
+      } catch (error) {
+        logger.warn({ guild: guildId, attempt, error: messageOf(error) }, 'directory.not_folded');
+        await clock.sleep(backoffMs(attempt, random, { baseMs: retryBaseMs, capMs: retryCapMs }), this.#stop.signal);
+        if (!this.#mustStop()) continue;
+        for (const { work } of lane) this.#fail(work, `directory: ${messageOf(error)}`);
+        return;
+      }
     }
   }
 

@@ -230,7 +230,7 @@ export class World {
       id,
       routingNumber,
       properties: {
-        ...base,
+        ...Object.fromEntries(Object.entries(base).filter(([key]) => !listsOfGuildCreate.has(key))),
         name: `Guild ${index} · 深海`,
         owner_id: (members[1] ?? members[0])?.user.id,
         system_channel_id: text[0]?.id,
@@ -254,6 +254,20 @@ export class World {
     };
   }
 }
+
+/** Keys that only GUILD_CREATE has: GUILD_UPDATE is a guild without them. */
+const listsOfGuildCreate = new Set([
+  'channels',
+  'joined_at',
+  'large',
+  'member_count',
+  'members',
+  'presences',
+  'roles',
+  'threads',
+  'unavailable',
+  'voice_states',
+]);
 
 const discordEpoch = 1_420_070_400_000;
 

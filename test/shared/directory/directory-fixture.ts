@@ -65,7 +65,10 @@ export class GuildStream {
   readonly #sessionNumber: number;
   #seq = 1;
 
-  constructor(guildId: string, { shard = '4.1' as ShardKey, sessionNumber = 1 } = {}) {
+  constructor(
+    guildId: string,
+    { shard = '4.1', sessionNumber = 1 }: { shard?: ShardKey; sessionNumber?: number } = {},
+  ) {
     this.guildId = guildId;
     this.#shard = shard;
     this.#sessionNumber = sessionNumber;

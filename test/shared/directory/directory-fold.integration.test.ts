@@ -312,7 +312,7 @@ function randomEvents(guildId: string, random: Random) {
   for (const sessionNumber of [1, 2, 3]) {
     const stream = new GuildStream(guildId, { sessionNumber });
     // While no session listened, things happened too.
-    for (const id of [...channels.keys()]) if (random.next() < 0.2) channels.delete(id);
+    for (const id of channels.keys()) if (random.next() < 0.2) channels.delete(id);
     for (const [id, parent] of threads) if (!channels.has(parent)) threads.delete(id);
     for (let count = randomBelow(random, 60); count > 0; count -= 1) channels.set(String(fresh++), 'while away');
     events.push(
