@@ -277,6 +277,8 @@ export class LocalFleet {
   readonly coordinatorGaps = new CoordinatorGaps();
   readonly migrations: ShardMigrations;
   readonly workers: WorkerFleet;
+  /** With it commands in other processes find this fleet. */
+  readonly environment: Readonly<Record<string, string>>;
   /** Absent with the real Discord. */
   readonly discord: SimulatedDiscord | undefined;
   /** Absent unless asked for. */
@@ -353,6 +355,7 @@ export class LocalFleet {
     this.#clock = clock;
     this.#logger = logger;
     this.#closeAll = options.closeAll;
+    this.environment = workerEnvironment;
     this.workers = new WorkerFleet({
       environment: workerEnvironment,
       ...(awsFaults && { environmentOf: (workerId) => awsFaults.environmentOf(workerId) }),
