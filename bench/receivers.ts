@@ -27,7 +27,7 @@ const identify = (shardId: number, shards: number) =>
 function bareSockets({ gatewayUrl, shards }: ReceiveTask, open: () => (message: Buffer) => void): void {
   for (let shardId = 0; shardId < shards; shardId += 1) {
     const socket = new WebSocket(gatewayUrl, { perMessageDeflate: false, maxPayload: 2 ** 26 });
-    socket.on('open', () => socket.send(identify(shardId, shards)));
+    socket.once('message', () => socket.send(identify(shardId, shards)));
     socket.on('message', open() as (message: unknown) => void);
   }
 }

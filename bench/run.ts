@@ -2,6 +2,7 @@ import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { gatewayCompressions } from '../shared/config.ts';
 import { messageOf } from '../shared/errors.ts';
 import { durationMs, wholeNumber } from '../local/option-values.ts';
+import type { InteractionsBenchOptions } from './interactions-bench.ts';
 import type { ReceiveBenchOptions } from './receive-bench.ts';
 import { mixes } from './traffic-tape.ts';
 import type { LatencyBenchOptions } from './latency-bench.ts';
@@ -75,6 +76,16 @@ function program(): Command {
     .option('--json', 'print one JSON object', false)
     .addHelpText('after', '\nExample:\n  npm run bench -- receive --receivers all --compress zlib-stream')
     .action(async (options: ReceiveBenchOptions) => (await import('./receive-bench.ts')).benchReceive(options));
+  program
+    .command('interactions')
+    .description('the interactions endpoint: warm in this process, and the cold start of the bundled function')
+    .option('--count <interactions>', 'in this process', wholeNumber(100, 1_000_000), 20_000)
+    .option('--starts <count>', 'cold starts of each kind', wholeNumber(1, 1000), 15)
+    .option('--json', 'print one JSON object', false)
+    .addHelpText('after', '\nExample:\n  npm run bench -- interactions')
+    .action(async (options: InteractionsBenchOptions) =>
+      (await import('./interactions-bench.ts')).benchInteractions(options),
+    );
   return program;
 }
 

@@ -114,7 +114,6 @@ export class TapePlayer {
     socket.on('data', (data: Buffer) => {
       const opcode = (data[0] as number) & 0x0f;
       if (opcode === 8) socket.end();
-      // Clients say nothing before IDENTIFY but that they are there.
       if (opcode !== 1 && opcode !== 2) return;
       const op = opOf(data);
       if (op !== 2) return;

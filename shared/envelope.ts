@@ -3,6 +3,7 @@ import * as zlib from 'node:zlib';
 import * as z from 'zod';
 import { BatonError, messageOf } from './errors.ts';
 import { type ShardAddress, shardKey } from './sharding.ts';
+import { compressZstdFrame } from './zstd-frame.ts';
 
 /** How the frames of an envelope are encoded in its Binary attribute. */
 export const envelopeEncodings = ['none', 'gzip', 'zstd'] as const;
@@ -80,29 +81,39 @@ export function encodeHeader(header: EnvelopeHeader): string {
 
 /** Joins frames, one a line, and encodes them. An envelope without frames encodes an empty text. */
 export function encodeFrames(frames: readonly Buffer[], encoding: EnvelopeEncoding): Buffer {
-  const lines: Buffer[] = [];
-  for (const frame of frames) {
-    if (lines.length > 0) lines.push(newline);
-    lines.push(frame.includes(newlineByte) ? withoutNewlines(frame) : frame);
-  }
-  const plain = Buffer.concat(lines);
+  const plain = joinLines(frames);
   switch (encoding) {
     case 'none':
       // SQS refuses an empty Binary value, and an empty line is no frame.
-      return plain.length === 0 ? newline : plain;
+      return plain.length === 0 ? Buffer.from([newlineByte]) : plain;
     case 'gzip':
       return zlib.gzipSync(plain, { level: 1 });
     case 'zstd':
-      return zlib.zstdCompressSync(plain, { params: { [zlib.constants.ZSTD_c_compressionLevel]: 1 } });
+      return compressZstdFrame(plain);
   }
 }
 
 const newlineByte = 0x0a;
-const newline = Buffer.from([newlineByte]);
+const spaceByte = 0x20;
 
-/** Inside JSON a bare newline is white space between tokens, never part of a string; here it would end the frame. */
-function withoutNewlines(frame: Buffer): Buffer {
-  return Buffer.from(frame.map((byte) => (byte === newlineByte ? 0x20 : byte)));
+function joinLines(frames: readonly Buffer[]): Buffer {
+  let length = Math.max(0, frames.length - 1);
+  for (const frame of frames) length += frame.length;
+  const plain = Buffer.allocUnsafe(length);
+  let end = 0;
+  for (const frame of frames) {
+    plain.set(frame, end);
+    end += frame.length;
+    if (end < length) plain[end++] = spaceByte;
+  }
+  // Inside JSON a bare newline is white space between tokens, never part of a string; here it would end the frame.
+  for (let at = plain.indexOf(newlineByte); at !== -1; at = plain.indexOf(newlineByte, at + 1)) plain[at] = spaceByte;
+  end = -1;
+  for (const frame of frames) {
+    end += frame.length + 1;
+    if (end < length) plain[end] = newlineByte;
+  }
+  return plain;
 }
 
 /** Bytes that a message counts for SQS: body, attribute name, type and value. */

@@ -28,7 +28,8 @@ export interface StateChange {
 /** Told of everything, synchronously and in order. Must not throw. */
 export interface GatewayListener {
   /**
-   * Every dispatch, READY and RESUMED included, byte for byte as Discord sent it. The frame may be kept.
+   * Every dispatch, READY and RESUMED included, byte for byte as Discord sent it. The frame is on loan: the next one is
+   * written over it, so what is kept is copied.
    * `seq` is one above the last, except over a hole that two RESUMEs could not fill (counted as `holeAccepted`).
    */
   onDispatch(frame: Buffer, seq: number, type: string): void;

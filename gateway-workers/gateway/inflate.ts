@@ -12,7 +12,8 @@ export interface Inflater {
   /** Whether frames travel as text messages, or as binary ones. */
   readonly textMessages: boolean;
   /**
-   * Takes the next message and gives the frame that it completes, in memory of its own; `undefined` while more is to come.
+   * Takes the next message and gives the frame that it completes; `undefined` while more is to come. The frame is on
+   * loan: the next `push` of any inflater writes over it.
    * @throws {InflateError} for corrupt data, or a frame above the limit.
    */
   push(message: Buffer): Buffer | undefined;
@@ -102,8 +103,12 @@ class ZstdStream implements Inflater {
 /** The stream's own output buffer is never used. */
 const smallestChunk = 64;
 
-/** Output goes here first and is then copied to memory of the frame's exact size. All contexts share it: reading is synchronous. */
-const scratch = Buffer.allocUnsafeSlow(64 * 1024);
+const usualOutputBytes = 64 * 1024;
+/** Memory for larger frames is kept up to this size; megabytes come at the start of a session only. */
+const keptOutputBytes = 1024 * 1024;
+
+/** Where frames are inflated to. All contexts share it: reading is synchronous, and who keeps a frame copies it. */
+let output = Buffer.allocUnsafeSlow(usualOutputBytes);
 
 /** The part of node:zlib's native handle that reads synchronously and keeps its context. */
 interface NativeHandle {
@@ -151,30 +156,26 @@ class StreamContext {
     this.#flush = flush;
   }
 
-  /** Everything that `input` inflates to. @throws {InflateError} */
+  /** Everything that `input` inflates to, until the next call. @throws {InflateError} */
   read(input: Buffer, maxBytes: number): Buffer {
     // Node ends the whole process when a closed handle is written to.
     if (this.#stream.destroyed) throw new InflateError('the stream is closed');
-    let full: Buffer[] | undefined;
-    let fullBytes = 0;
+    if (output.length > keptOutputBytes) output = Buffer.allocUnsafeSlow(usualOutputBytes);
     let inputAt = 0;
+    let written = 0;
     for (;;) {
       const inputLength = input.length - inputAt;
-      this.#handle.writeSync(this.#flush, input, inputAt, inputLength, scratch, 0, scratch.length);
+      const room = output.length - written;
+      this.#handle.writeSync(this.#flush, input, inputAt, inputLength, output, written, room);
       if (this.#stream.errored) throw new InflateError(this.#stream.errored.message);
-      const [roomLeft, inputLeft] = this.#left as unknown as [number, number];
-      const written = scratch.length - roomLeft;
+      const roomLeft = this.#left[0] as number;
+      const inputLeft = this.#left[1] as number;
+      written += room - roomLeft;
+      if (written > maxBytes) throw tooLarge(maxBytes);
+      if (roomLeft > 0 && inputLeft === 0) return output.subarray(0, written);
+      if (roomLeft === room && inputLeft === inputLength) throw new InflateError('data after the end of the stream');
       inputAt = input.length - inputLeft;
-      if (roomLeft > 0 && inputLeft === 0) {
-        if (fullBytes + written > maxBytes) throw tooLarge(maxBytes);
-        if (full) return Buffer.concat([...full, scratch.subarray(0, written)]);
-        return Buffer.from(scratch.subarray(0, written));
-      }
-      if (written === 0 && inputLeft === inputLength) throw new InflateError('data after the end of the stream');
-      fullBytes += written;
-      if (fullBytes > maxBytes) throw tooLarge(maxBytes);
-      full ??= [];
-      full.push(Buffer.from(scratch.subarray(0, written)));
+      if (roomLeft === 0) output = Buffer.concat([output], output.length * 2);
     }
   }
 

@@ -11,6 +11,7 @@ import { InflateError, type Inflater, createInflater } from './inflate.ts';
 /** What a wire tells the connection; nothing after `close` or `terminate`. */
 export interface WireListener {
   onOpen(): void;
+  /** The frame is on loan until this returns. */
   onFrame(frame: Buffer, header: FrameHeader): void;
   /** What came cannot be read, nor what follows. */
   onUnreadable(reason: BadFrameReason, detail: string): void;

@@ -1,6 +1,12 @@
 import type { Checkpoint, EnvelopeInDoubt } from '../../shared/coordination/model.ts';
 import type { EnvelopeEncoding } from '../../shared/envelope.ts';
+import { frameMemory } from './frame-memory.ts';
 import { type KeptFrame, type PackedFrames, packAll, packFront } from './pack.ts';
+
+/** Frames come on loan: their memory is the connection's, which writes over it. */
+function kept({ seq, type, bytes, replayed }: KeptFrame): KeptFrame {
+  return { seq, type, bytes: frameMemory.keep(bytes), replayed };
+}
 
 const notPublished: ReadonlySet<string> = new Set(['READY', 'RESUMED', 'INTERACTION_CREATE']);
 
@@ -100,7 +106,7 @@ export class SessionStream {
   }
 
   /**
-   * Takes the next dispatch frame of the session. READY and RESUMED belong to the session itself, and interactions
+   * Takes the next dispatch frame of the session, and copies its bytes where it keeps them. READY and RESUMED belong to the session itself, and interactions
    * have a queue of their own: they are not kept.
    */
   accept(frame: KeptFrame): void {
@@ -111,7 +117,7 @@ export class SessionStream {
     if (doubt !== undefined && doubt.packed === undefined) {
       const isInside = seq >= doubt.first && seq <= doubt.last;
       if (isKept && isInside) {
-        this.#rebuilt.push(frame);
+        this.#rebuilt.push(kept(frame));
         this.#rebuiltBytes += frame.bytes.length;
       }
       // RESUMED says nothing about the end of the replay: that of an earlier RESUME is replayed as well.
@@ -120,7 +126,7 @@ export class SessionStream {
     }
     // Replayed for the sake of something held back; its envelope is in SQS already.
     if (!isKept || seq <= this.#publishedSeq) return;
-    this.#pending.push(frame);
+    this.#pending.push(kept(frame));
     this.#pendingBytes += frame.bytes.length;
   }
 

@@ -31,6 +31,18 @@ function seqs(doubt: Doubt | undefined): number[] {
 }
 
 describe('a stream', () => {
+  test('keeps frames although their memory is written over, small ones and large ones', () => {
+    const stream = openStream();
+    const sizes = [10, 700, 20_000, 80_000, 700];
+    const loaned = sizes.map((size, index) => frame(index + 1, 'MESSAGE_CREATE', size));
+    const sent = loaned.map(({ bytes }) => bytes.toString());
+    for (const one of loaned) {
+      stream.accept(one);
+      one.bytes.fill(0x21);
+    }
+    expect(stream.cut(now)?.packed?.payload.toString().split('\n')).toEqual(sent);
+  });
+
   test('acknowledges filtered frames at once and holds what waits for SQS', () => {
     const stream = openStream();
     stream.accept(frame(1, 'READY'));
