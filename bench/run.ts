@@ -4,6 +4,7 @@ import { messageOf } from '../shared/errors.ts';
 import { durationMs, wholeNumber } from '../local/option-values.ts';
 import type { InteractionsBenchOptions } from './interactions-bench.ts';
 import type { ReceiveBenchOptions } from './receive-bench.ts';
+import type { BroadcastBenchOptions } from './broadcast-bench.ts';
 import { mixes } from './traffic-tape.ts';
 import type { LatencyBenchOptions } from './latency-bench.ts';
 import type { WorkerBenchOptions } from './worker-bench.ts';
@@ -56,6 +57,16 @@ function program(): Command {
     .option('--json', 'print one JSON object', false)
     .addHelpText('after', '\nExample:\n  npm run bench -- worker --rate 10000')
     .action(async (options: WorkerBenchOptions) => (await import('./worker-bench.ts')).benchWorker(options));
+  program
+    .command('broadcast')
+    .description('how long a question to all shards of a local fleet takes, also with a worker that stands still')
+    .option('--shards <count>', 'shards of the fleet', wholeNumber(1, 2000), 32)
+    .option('--workers <count>', 'worker processes', wholeNumber(2, 64), 4)
+    .option('--rate <events>', 'events a second over all shards meanwhile', wholeNumber(0, 100_000), 200)
+    .option('--rounds <count>', 'questions', wholeNumber(10, 10_000), 200)
+    .option('--json', 'print one JSON object', false)
+    .addHelpText('after', '\nExample:\n  npm run bench -- broadcast')
+    .action(async (options: BroadcastBenchOptions) => (await import('./broadcast-bench.ts')).benchBroadcast(options));
   program
     .command('receive')
     .description('CPU time of receiving: Baton alone, the bare minimum, and other libraries')

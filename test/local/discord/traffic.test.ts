@@ -3,6 +3,7 @@ import { loadCorpus } from '../../../local/discord/corpus.ts';
 import { EventFactory } from '../../../local/discord/event-factory.ts';
 import { readIdentity } from '../../../local/discord/event-identity.ts';
 import { allIntents, intentBits } from '../../../local/discord/intents.ts';
+import { InteractionsEndpoint } from '../../../local/discord/interactions-endpoint.ts';
 import { Interactions } from '../../../local/discord/interactions.ts';
 import { Sessions } from '../../../local/discord/sessions.ts';
 import { newStats, type SimulatorStats } from '../../../local/discord/simulator-stats.ts';
@@ -23,7 +24,13 @@ interface Received {
 
 const corpus = loadCorpus();
 const shardCount = 4;
-const rates = { eventsPerSecond: 0, interactionsPerSecond: 0, mix: 'no_privileged', directMessageShare: 0.1 } as const;
+const rates = {
+  eventsPerSecond: 0,
+  interactionsPerSecond: 0,
+  alternatesInteractions: false,
+  mix: 'no_privileged',
+  directMessageShare: 0.1,
+} as const;
 
 /** A clock that can jump past its timers, as time does for a process that was stopped. */
 class JumpingClock extends ManualClock {
@@ -74,7 +81,14 @@ beforeEach(() => {
   });
   interactions = new Interactions({ ...deps, options: { interactionDeadlineMs: 3000, interactionTokenMs: 900_000 } });
   const factory = new EventFactory({ ...deps, corpus });
-  traffic = new Traffic({ ...deps, sessions, factory, interactions, mixes: corpus.mixes }, rates);
+  const endpoint = new InteractionsEndpoint({
+    world,
+    interactions,
+    clock,
+    interactionDeadlineMs: 3000,
+    probeEvery: 50,
+  });
+  traffic = new Traffic({ ...deps, sessions, factory, interactions, endpoint, mixes: corpus.mixes }, rates);
 });
 
 const trafficOnly = () => received.filter(({ d }) => readIdentity(d));
