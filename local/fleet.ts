@@ -240,6 +240,10 @@ function operatorName(): string {
   }
 }
 
+function describeLine({ msg, error }: WorkerLogLine): string {
+  return typeof error === 'string' ? `${msg}, ${error}` : msg;
+}
+
 function present(environment: Environment): Record<string, string> {
   return Object.fromEntries(
     Object.entries(environment).filter((entry): entry is [string, string] => entry[1] !== undefined),
@@ -300,6 +304,7 @@ export class LocalFleet {
   readonly #backoff = new RestartBackoff();
   /** Workers that have been part of the fleet, under whatever incarnation. */
   readonly #registered = new Set<string>();
+  #lastTrouble: string | undefined;
   /** Workers that stay down, and why. */
   readonly #down = new Map<string, string>();
   readonly #clock: Clock;
@@ -407,6 +412,11 @@ export class LocalFleet {
     return this.#down.get(workerId);
   }
 
+  /** What a worker last complained about in its log. */
+  get lastTrouble(): string | undefined {
+    return this.#lastTrouble;
+  }
+
   fail(error: unknown): void {
     this.#fail(error);
   }
@@ -488,6 +498,7 @@ export class LocalFleet {
     this.coordinatorGaps.take(workerId, line, this.#clock.monotonicMs());
     const move = this.moves.take(workerId, line);
     if (move !== undefined) this.#newMoves.push(move);
+    if (['warn', 'error', 'fatal'].includes(line.level)) this.#lastTrouble = `${workerId}: ${describeLine(line)}`;
     if (line.msg === 'worker.registered') this.#registered.add(workerId);
     if (line.msg === 'shard.ready') this.monitor.countSession('identify');
     if (line.msg === 'shard.resumed') this.monitor.countSession('resume');
