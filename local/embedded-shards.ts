@@ -74,6 +74,10 @@ export class EmbeddedShards implements ShardSpawner {
     return this.#fleet?.downReason(worker);
   }
 
+  lastTrouble(): string | undefined {
+    return this.#fleet?.lastTrouble;
+  }
+
   /** Process id of a worker that runs, by its name. */
   pidOf(worker: string): number | undefined {
     return this.#fleet?.workers.workers.find(({ workerId }) => workerId === worker)?.pid;

@@ -72,6 +72,8 @@ export interface ShardSpawner {
   readonly failed: Promise<never>;
   /** Why a worker is down and stays so. */
   downReason(worker: string): string | undefined;
+  /** What a worker last complained about. */
+  lastTrouble(): string | undefined;
   /** Hands everything over and ends what was started. */
   stop(): Promise<void>;
 }
@@ -136,7 +138,10 @@ export class ShardManager {
       if (signal?.aborted || this.#isStopped)
         throw new BatonError('REQUEST_FAILED', 'ended before every shard was ready');
       if (passedMs > limitMs)
-        throw new BatonError('REQUEST_FAILED', `${notReadyLine(shards)} after ${Math.round(passedMs)} ms`);
+        throw new BatonError(
+          'REQUEST_FAILED',
+          `${notReadyLine(shards)} after ${Math.round(passedMs)} ms${this.#trouble()}`,
+        );
       await clock.sleep(lookEveryMs, signal);
     }
   }
@@ -304,6 +309,11 @@ export class ShardManager {
     return this.#fleet;
   }
 
+  #trouble(): string {
+    const trouble = 'spawner' in this.#parts ? this.#parts.spawner.lastTrouble() : undefined;
+    return trouble === undefined ? '' : ` (${trouble})`;
+  }
+
   /** Empty while the first worker has not written down what fleet it is. */
   async #knownShards(): Promise<ShardInfo[]> {
     try {
@@ -325,7 +335,7 @@ export function valuesOf<T>({ results, missing }: ShardAnswer<T>): T[] {
 }
 
 function notReadyLine(shards: readonly ShardInfo[]): string {
-  if (shards.length === 0) return 'no worker has started';
+  if (shards.length === 0) return 'no worker has joined the fleet';
   const waiting = shards.filter(({ ready }) => !ready);
   return `shards ${waiting.map(({ shardId }) => shardId).join(', ')} are not ready (${waiting[0]?.error ?? waiting[0]?.status})`;
 }

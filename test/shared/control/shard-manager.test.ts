@@ -36,6 +36,10 @@ class FakeSpawner implements ShardSpawner {
     return worker === 'worker-1' ? 'worker-1 ended SIGKILL; it stays down (respawn is false)' : undefined;
   }
 
+  lastTrouble(): string {
+    return 'worker-1: discord.unreachable';
+  }
+
   async stop(): Promise<void> {
     this.stops += 1;
   }
@@ -98,6 +102,18 @@ describe('spawnShards', () => {
       code: 'REQUEST_FAILED',
       message: expect.stringMatching(/^shards 1, 2 are not ready \(identifying\) after \d+ ms$/) as string,
     });
+    await clock.advance(2000);
+    await spawning;
+  });
+
+  test('tells what a worker of its own last complained about', async () => {
+    const fleet = new FakeFleet(1);
+    fleet.unready.add(0);
+    const clock = new ManualClock();
+    const manager = new ShardManager({ clock, spawner: new FakeSpawner(fleet) });
+    const spawning = expect(manager.spawnShards({ timeoutMs: 1000 })).rejects.toThrow(
+      /^shards 0 are not ready \(identifying\) after \d+ ms \(worker-1: discord\.unreachable\)$/,
+    );
     await clock.advance(2000);
     await spawning;
   });
