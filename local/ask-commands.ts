@@ -1,6 +1,6 @@
 import { type MissingShard, missingLine, type ShardAnswer } from '../shared/control/fleet.ts';
 import type { ShardRequest } from '../shared/control/requests.ts';
-import { BatonError } from '../shared/errors.ts';
+import { BatonError, messageOf } from '../shared/errors.ts';
 import { withFleet } from './fleet-client.ts';
 import { renderTable } from './text-table.ts';
 
@@ -24,6 +24,22 @@ export async function evaluate(code: string, options: AskCommandOptions): Promis
 /** `baton fetch`: a property of every shard's client, such as `guilds.cache.size`. Throws as {@link evaluate}. */
 export async function fetchProperty(path: string, options: AskCommandOptions): Promise<void> {
   await ask({ kind: 'fetch', path }, options);
+}
+
+/**
+ * `baton query`: a named query with arguments in JSON.
+ * @throws {BatonError} `REQUEST_INVALID` for arguments that are no JSON; else as {@link evaluate}.
+ */
+export async function askQuery(name: string, args: string | undefined, options: AskCommandOptions): Promise<void> {
+  await ask({ kind: 'query', name, args: args === undefined ? null : parseArguments(args) }, options);
+}
+
+function parseArguments(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new BatonError('REQUEST_INVALID', `arguments ${text}: ${messageOf(error)}; they must be JSON`, { cause: error });
+  }
 }
 
 async function ask(request: ShardRequest, { json, shard, within }: AskCommandOptions): Promise<void> {

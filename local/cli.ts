@@ -205,5 +205,12 @@ function createProgram(setExitCode: (code: number) => void): Command {
       const { fetchProperty } = await import('./ask-commands.ts');
       await fetchProperty(path, options);
     });
+  ask('query', 'ask every shard a named query', `baton query largestGuilds '{"count":3}'`)
+    .argument('<name>', "the query's name")
+    .argument('[arguments]', 'JSON')
+    .action(async (name: string, args: string | undefined, options: AskCommandOptions) => {
+      const { askQuery } = await import('./ask-commands.ts');
+      await askQuery(name, args, options);
+    });
   return program;
 }
