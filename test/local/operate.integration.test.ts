@@ -132,6 +132,9 @@ describe('a fleet under load', { timeout: 120_000 }, () => {
       [2, 20],
       [4, 40],
     ]);
+    const asked = await result<ShardAnswer<unknown[]>>('query', 'largestGuilds', '{"count":1}', '--shard', '2');
+    expect(asked.results.map(({ value }) => value.length)).toEqual([1]);
+    expect(await baton('query', 'largestGuilds', '{count:1}')).toMatchObject({ code: 1, stdout: '' });
     const throwing = await baton('eval', 'throw new Error("no luck")', '--shard', '1');
     expect(throwing.code).toBe(1);
     expect(throwing.stderr).toMatch(/^shard 1: [^\n]*no luck[^\n]*\n$/);
