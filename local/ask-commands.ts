@@ -38,7 +38,9 @@ function parseArguments(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new BatonError('REQUEST_INVALID', `arguments ${text}: ${messageOf(error)}; they must be JSON`, { cause: error });
+    throw new BatonError('REQUEST_INVALID', `arguments ${text}: ${messageOf(error)}; they must be JSON`, {
+      cause: error,
+    });
   }
 }
 
