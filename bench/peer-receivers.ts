@@ -1,4 +1,4 @@
-import { EventEmitter } from 'node:events';
+import type { EventEmitter } from 'node:events';
 import { requirePeer } from './peers.ts';
 import type { Receiver, ReceiveTask } from './receivers.ts';
 

@@ -7,7 +7,7 @@ import { messageOf } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/logger.ts';
 import { type ShardAddress, type ShardKey, shardKey } from '../../shared/sharding.ts';
 import type { EventsSender, OutgoingEnvelope } from './events-sender.ts';
-import { mayPublishUnfenced, rangeStep } from './send-rules.ts';
+import { mayPublishUnfenced, type Now, rangeStep } from './send-rules.ts';
 import type { Doubt, SessionStream } from './session-stream.ts';
 
 /** One shard as the flush cycle sees it: one message group, with at most one envelope in doubt. */
@@ -43,6 +43,9 @@ export interface FlushCycleOptions {
 
 /** Envelopes in one SendMessageBatch. */
 const maxBatchEntries = 10;
+/** With this many events an envelope is worth its share of a request, and waits for no more. */
+const worthSendingFrames = 10;
+const ripeAfterCycles = 0.8;
 /** A heartbeat that failed is repeated this soon: three lost in a row would look like death. */
 const failedWriteRetryMs = 1000;
 /** Pause between two attempts to confirm while the table does not answer. */
@@ -64,6 +67,7 @@ export class FlushCycle {
   readonly #writeWaiters = new Set<() => void>();
   #version = 0;
   #isWriteUrgent = false;
+  #isFlushUrgent = false;
   #writing: Promise<void> | undefined;
   #lastWriteStartedMs = Number.NEGATIVE_INFINITY;
   #lastConfirmedStartMs: number | undefined;
@@ -119,6 +123,7 @@ export class FlushCycle {
 
   /** Sends what is there without waiting for company. */
   flushSoon(): void {
+    this.#isFlushUrgent = true;
     this.#bell.ring();
   }
 
@@ -179,22 +184,41 @@ export class FlushCycle {
     if (this.#failingSinceMs !== undefined) this.#sendUnfenced(clock.monotonicMs());
   }
 
-  /** Cuts one range of each shard that has frames, and marks ranges whose deduplication window is over. */
+  /** Cuts one range of each shard whose frames have waited long enough, and marks ranges whose deduplication window is over. */
   #cutAndMark(): boolean {
     const now = this.#now();
+    const isUrgent = this.#isFlushUrgent;
+    this.#isFlushUrgent = false;
+    const ripe: SessionStream[] = [];
+    const young: SessionStream[] = [];
     let hasNews = false;
     for (const shard of this.#shards.values()) {
       const { stream } = shard;
       if (shard.isFrozen || stream === undefined || this.#inFlight.has(shard)) continue;
-      const doubt = stream.cut(now);
-      if (doubt === undefined) continue;
-      if (rangeStep(doubt, now, this.#options.listedForMs) === 'mark') {
-        doubt.unfenced = true;
-        doubt.listedAtMs = undefined;
-      }
-      if (doubt.listedAtMs === undefined) hasNews = true;
+      if (stream.doubt !== undefined) hasNews = this.#markIfOld(stream.doubt, now) || hasNews;
+      else if (stream.waitingSinceMs !== undefined) (isUrgent || this.#isRipe(stream, now) ? ripe : young).push(stream);
     }
+    for (const stream of [...ripe, ...fillUp(ripe.length, young)]) hasNews = stream.cut(now) !== undefined || hasNews;
     return hasNews;
+  }
+
+  /**
+   * A request carries ten envelopes at most, so what it costs is spread over the events of ten shards: a shard with few events
+   * lets a cycle pass when they have just come. Nothing waits for more than 1.8 cycles.
+   */
+  #isRipe(stream: SessionStream, now: Now): boolean {
+    const { waitingSinceMs = now.monotonicMs, pendingFrames, ended } = stream;
+    if (ended || pendingFrames >= worthSendingFrames) return true;
+    return now.monotonicMs - waitingSinceMs >= this.#options.lingerMs * ripeAfterCycles;
+  }
+
+  /** Whether the range has news for the checkpoint item. */
+  #markIfOld(doubt: Doubt, now: Now): boolean {
+    if (rangeStep(doubt, now, this.#options.listedForMs) === 'mark') {
+      doubt.unfenced = true;
+      doubt.listedAtMs = undefined;
+    }
+    return doubt.listedAtMs === undefined;
   }
 
   async #writeCheckpoint(isUrgent: boolean): Promise<void> {
@@ -334,10 +358,18 @@ export class FlushCycle {
     this.#writeWaiters.delete(end);
   }
 
-  #now(): { wallClockMs: number; monotonicMs: number } {
+  #now(): Now {
     const { clock } = this.#options;
     return { wallClockMs: clock.wallClockMs(), monotonicMs: clock.monotonicMs() };
   }
+}
+
+/** Of the young, those that have waited longest, as many as there is room for in the last request of `count` envelopes. */
+function fillUp(count: number, young: SessionStream[]): readonly SessionStream[] {
+  const room = (maxBatchEntries - (count % maxBatchEntries)) % maxBatchEntries;
+  if (room >= young.length) return count > 0 ? young : [];
+  young.sort((one, other) => (one.waitingSinceMs ?? 0) - (other.waitingSinceMs ?? 0));
+  return young.slice(0, room);
 }
 
 /** Generous room for header, attribute names and types when a batch is filled. */

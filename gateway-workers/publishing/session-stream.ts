@@ -39,6 +39,8 @@ export interface SessionStreamOptions {
   /** Whether some handler asked for events of this type. */
   readonly isWanted: (type: string) => boolean;
   readonly encoding: EnvelopeEncoding;
+  /** The monotonic clock, to tell how long frames have waited. */
+  readonly monotonicMs: () => number;
   /** A frame too large for SQS even alone: it is held until {@link SessionStream.letPass} is called with its `seq`. */
   readonly onOversized: (frame: KeptFrame) => void;
 }
@@ -54,6 +56,7 @@ export class SessionStream {
   #publishedSeq: number;
   #pending: KeptFrame[] = [];
   #pendingBytes = 0;
+  #waitingSinceMs: number | undefined;
   #doubt: Doubt | undefined;
   /** Kept frames of the inherited range, while it is rebuilt. */
   #rebuilt: KeptFrame[] = [];
@@ -96,6 +99,16 @@ export class SessionStream {
     return this.#pending.length === 0 && this.#doubt === undefined && this.#parking.size === 0;
   }
 
+  /** Frames that wait to be cut. */
+  get pendingFrames(): number {
+    return this.#pending.length;
+  }
+
+  /** Since when the oldest of them waits, by the monotonic clock; `undefined` when none does. */
+  get waitingSinceMs(): number | undefined {
+    return this.#pending.length > 0 ? this.#waitingSinceMs : undefined;
+  }
+
   get bufferedFrames(): number {
     return this.#pending.length + this.#rebuilt.length + (this.#doubt?.packed?.frames.length ?? 0);
   }
@@ -126,6 +139,7 @@ export class SessionStream {
     }
     // Replayed for the sake of something held back; its envelope is in SQS already.
     if (!isKept || seq <= this.#publishedSeq) return;
+    if (this.#pending.length === 0) this.#waitingSinceMs = this.#options.monotonicMs();
     this.#pending.push(kept(frame));
     this.#pendingBytes += frame.bytes.length;
   }

@@ -419,12 +419,13 @@ export class Shard implements PublishingShard, GatewayListener {
   }
 
   #openStream(session: string, from: Checkpoint | undefined): SessionStream {
-    const { isWanted, encoding } = this.#environment;
+    const { isWanted, encoding, clock } = this.#environment;
     const stream: SessionStream = new SessionStream({
       session,
       from,
       isWanted,
       encoding,
+      monotonicMs: () => clock.monotonicMs(),
       onOversized: (frame) => {
         this.#track(this.#park(stream, frame));
       },

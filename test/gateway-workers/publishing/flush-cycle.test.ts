@@ -25,6 +25,7 @@ class FakeShard implements PublishingShard {
     from: undefined,
     isWanted: () => true,
     encoding: 'none',
+    monotonicMs: () => clock.monotonicMs(),
     onOversized: () => {},
   });
   #seq = 1;
@@ -134,6 +135,38 @@ describe('the flush cycle', () => {
     cycle.flushSoon();
     await clock.advance(0);
     expect(sink.queued).toHaveLength(1);
+  });
+
+  test('lets a cycle pass for a few events that have just come, and only one', async () => {
+    const shard = new FakeShard(1);
+    cycle.add(shard);
+    await clock.advance(200);
+    shard.read(9);
+    const readAtMs = clock.monotonicMs();
+    await clock.advance(60);
+    expect(sink.queued).toEqual([]);
+    while (sink.queued.length === 0) await clock.advance(10);
+    expect(clock.monotonicMs() - readAtMs).toBeLessThanOrEqual(450);
+  });
+
+  test('does not keep ten events waiting, nor what fits into a request that goes out anyway', async () => {
+    const shards = Array.from({ length: 13 }, (_, shardId) => new FakeShard(shardId));
+    for (const shard of shards) cycle.add(shard);
+    await clock.advance(200);
+    const before = clock.monotonicMs();
+    // The last ones have waited longest.
+    for (const shard of shards.slice(1).toReversed()) {
+      shard.read(1);
+      await clock.advance(1);
+    }
+    shards[0]?.read(10);
+    while (sink.queued.length === 0) await clock.advance(1);
+    expect(clock.monotonicMs() - before).toBeLessThan(200);
+    expect(sink.queued).toHaveLength(10);
+    expect(shards.map(({ stream }) => stream.bufferedFrames > 0).indexOf(false)).toBe(0);
+    expect([1, 2, 3].map((shardId) => shards[shardId]?.stream.bufferedFrames)).toEqual([1, 1, 1]);
+    while (sink.queued.length < 13) await clock.advance(10);
+    expect(clock.monotonicMs() - before).toBeLessThanOrEqual(450);
   });
 
   test('writes the intent before it sends, and the acknowledgement after', async () => {

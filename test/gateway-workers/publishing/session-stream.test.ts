@@ -22,6 +22,7 @@ function openStream(options: { from?: Checkpoint; wanted?: string[]; oversized?:
     from: options.from,
     isWanted: (type) => wanted.has(type),
     encoding: 'none',
+    monotonicMs: () => now.monotonicMs,
     onOversized: (oversized) => options.oversized?.push(oversized),
   });
 }
