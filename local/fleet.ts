@@ -9,6 +9,7 @@ import type { Clock } from '../shared/clock.ts';
 import {
   type DiscordConfig,
   readDirectoryConfig,
+  readDirectoryEntitiesOf,
   readEndpointConfig,
   readFunctionsConfig,
   readRebalanceConfig,
@@ -90,7 +91,7 @@ export async function startFleet(options: LocalFleetOptions): Promise<LocalFleet
   const isSimulated = (environment['DISCORD_TOKEN'] ?? '').trim() === '';
   const registry = new LiveRegistry(createRegistry(options.handlers ?? (await loadHandlers())));
   const manifest = deriveManifest(registry);
-  const { directoryEntities } = readDirectoryConfig(environment);
+  const directoryEntities = readDirectoryEntitiesOf(environment);
   const intents = manifest.intents | directoryIntents(directoryEntities);
   const wantedTypes = new Set([...manifest.eventTypes, ...directoryEventTypes(directoryEntities, intents)]);
   const defaults = {
@@ -203,6 +204,7 @@ export async function startFleet(options: LocalFleetOptions): Promise<LocalFleet
     const started = await LocalFunctions.start({
       config,
       rebalance: readRebalanceConfig(whole),
+      directory: readDirectoryConfig(whole),
       coordination: new DynamoDbStore(coordination, config.table, clock),
       queues,
       registry,

@@ -17,7 +17,7 @@ import type { Registry } from '../functions/kit/registry.ts';
 import { StoredShards } from '../functions/kit/shard-context.ts';
 import { createRebalanceHandler, type RebalanceHandler } from '../functions/rebalance/rebalance-handler.ts';
 import type { Clock } from '../shared/clock.ts';
-import type { FunctionsConfig, RebalanceConfig } from '../shared/config.ts';
+import type { DirectoryConfig, FunctionsConfig, RebalanceConfig } from '../shared/config.ts';
 import type { CoordinationStore } from '../shared/coordination/store.ts';
 import { functionTimeoutSeconds } from '../shared/fleet-resources.ts';
 import type { Logger } from '../shared/logger.ts';
@@ -33,6 +33,7 @@ import { type EventSource, startEventSource } from './cloud/sqs-event-source.ts'
 export interface LocalFunctionsOptions {
   readonly config: FunctionsConfig;
   readonly rebalance: RebalanceConfig;
+  readonly directory: DirectoryConfig;
   readonly coordination: CoordinationStore;
   readonly queues: ProvisionedFleet;
   readonly registry: Registry;
@@ -161,11 +162,12 @@ export class LocalFunctions {
       startSchedule({
         functionName: 'directory',
         handler: createDirectoryHandler({
-          entities: config.directoryEntities,
+          config: options.directory,
           documents,
-          table: config.directoryTable,
-          rosters: options.coordination,
+          sqs,
+          store: options.coordination,
           clock,
+          random,
           logger: logger.child({ function: 'directory' }),
         }),
         periodMs: directoryPeriodMs,

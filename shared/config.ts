@@ -4,7 +4,10 @@ import {
   type DirectoryEntities,
   defaultDirectoryEntities,
   directoryEntitiesAllowed,
+  type DirectoryPreload,
+  directoryPreloadAllowed,
   parseDirectoryEntities,
+  parseDirectoryPreload,
 } from './directory/directory-options.ts';
 import { bestEnvelopeEncoding, envelopeEncodings } from './envelope.ts';
 import { BatonError } from './errors.ts';
@@ -130,6 +133,24 @@ const directoryVariable: Variable<DirectoryEntities> = {
     return entities;
   }),
 };
+
+const preloadVariable: Variable<ReadonlySet<DirectoryPreload>> = {
+  allowed: directoryPreloadAllowed,
+  schema: z.string().transform((value, context) => {
+    const preload = parseDirectoryPreload(value);
+    if (preload === undefined) {
+      context.addIssue({ code: 'custom' });
+      return z.NEVER;
+    }
+    return preload;
+  }),
+};
+
+/** What of guilds the directory keeps: `BATON_DIRECTORY`. @throws {BatonError} `CONFIG_INVALID`. */
+export function readDirectoryEntitiesOf(env: Environment): DirectoryEntities {
+  const read = new EnvironmentReader(env);
+  return read.finish(readDirectoryEntities(read));
+}
 
 function readDirectoryEntities(read: EnvironmentReader): DirectoryEntities {
   return read.withDefault('BATON_DIRECTORY', directoryVariable, defaultDirectoryEntities);
@@ -293,18 +314,29 @@ export function readEndpointConfig(env: Environment): EndpointConfig {
 }
 
 /** What the directory function is told from outside. */
-export interface DirectoryConfig extends FleetConfig {
+export interface DirectoryConfig extends FleetConfig, DiscordConfig {
   /** What of guilds the directory keeps. */
   readonly directoryEntities: DirectoryEntities;
+  /** What it fetches by itself. */
+  readonly directoryPreload: ReadonlySet<DirectoryPreload>;
   readonly logLevel: LogLevel;
 }
 
 /** @throws {BatonError} `CONFIG_INVALID`, naming every bad variable at once. */
 export function readDirectoryConfig(env: Environment): DirectoryConfig {
   const read = new EnvironmentReader(env);
+  const directoryEntities = readDirectoryEntities(read);
+  const directoryPreload = read.withDefault('BATON_DIRECTORY_PRELOAD', preloadVariable, new Set<DirectoryPreload>());
+  read.require(
+    directoryEntities.has('members') || !directoryPreload.has('members'),
+    'BATON_DIRECTORY_PRELOAD names members: BATON_DIRECTORY must name them, too',
+  );
   return read.finish({
     ...readFleet(read),
-    directoryEntities: readDirectoryEntities(read),
+    token: read.secret('DISCORD_TOKEN', tokenVariable),
+    discordApiUrl: readApiUrl(read),
+    directoryEntities,
+    directoryPreload,
     logLevel: read.withDefault('BATON_LOG_LEVEL', oneOf(logLevels), 'info'),
   });
 }

@@ -88,6 +88,14 @@ export interface MemberItem extends ItemKey {
   readonly expiresAt?: number;
 }
 
+/** That a guild is on a shard, and how far its members have been asked for. */
+export interface ShardGuildItem extends ItemKey {
+  /** Number of the session through which the full list of members has come. */
+  readonly membersNumber?: number;
+  /** Unix seconds. */
+  readonly membersAskedAt?: number;
+}
+
 /** What is known of a shard's sessions, newest first in number. */
 export interface ShardItem extends ItemKey {
   readonly session: string;

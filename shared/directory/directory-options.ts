@@ -24,6 +24,24 @@ function isEntity(name: string): name is DirectoryEntity {
 /** Words for what {@link parseDirectoryEntities} takes. */
 export const directoryEntitiesAllowed = `off or entities such as guilds,channels (there are ${directoryEntities.join(', ')})`;
 
+/**
+ * What the directory fetches by itself: `guilds` (with all that is kept of them) that no GUILD_CREATE has told about,
+ * and the `members` of all guilds.
+ */
+export const directoryPreloads = ['guilds', 'members'] as const;
+export type DirectoryPreload = (typeof directoryPreloads)[number];
+
+/** Reads `BATON_DIRECTORY_PRELOAD`: `off`, or what to fetch. `undefined` for anything else. */
+export function parseDirectoryPreload(text: string): ReadonlySet<DirectoryPreload> | undefined {
+  if (text === 'off') return new Set();
+  const names = text.split(/\s*,\s*/);
+  const isPreload = (name: string): name is DirectoryPreload => (directoryPreloads as readonly string[]).includes(name);
+  return names.every(isPreload) ? new Set(names) : undefined;
+}
+
+/** Words for what {@link parseDirectoryPreload} takes. */
+export const directoryPreloadAllowed = `off or some of ${directoryPreloads.join(',')}`;
+
 const eventTypesOf: Readonly<Record<DirectoryEntity, readonly string[]>> = {
   guilds: ['GUILD_CREATE', 'GUILD_DELETE', 'GUILD_UPDATE'],
   channels: ['CHANNEL_CREATE', 'CHANNEL_DELETE', 'CHANNEL_UPDATE'],

@@ -10,6 +10,7 @@ import {
   type PackedItem,
   type PackedKind,
   packedPrefix,
+  type ShardGuildItem,
   type ShardItem,
   shardPartition,
   shardsPartition,
@@ -104,7 +105,12 @@ export class DirectoryReader {
     }
   }
 
-  /** Ids of the guilds whose events last came through a shard. */
+  /** The guilds whose events last came through a shard; `sk` is the guild's id. */
+  shardGuilds(shard: ShardKey): AsyncGenerator<ShardGuildItem> {
+    return this.items<ShardGuildItem>(shardPartition(shard));
+  }
+
+  /** Their ids. */
   async *guildIdsOnShard(shard: ShardKey): AsyncGenerator<string> {
     for await (const { sk } of this.items<ItemKey>(shardPartition(shard), { attributes: ['sk'] })) yield sk;
   }

@@ -1,7 +1,14 @@
 import { ConditionalCheckFailedException } from '@aws-sdk/client-dynamodb';
-import { BatchWriteCommand, DeleteCommand, type DynamoDBDocumentClient, PutCommand } from '@aws-sdk/lib-dynamodb';
+import {
+  BatchWriteCommand,
+  DeleteCommand,
+  type DynamoDBDocumentClient,
+  PutCommand,
+  UpdateCommand,
+} from '@aws-sdk/lib-dynamodb';
 import type { Clock } from '../clock.ts';
 import { BatonError } from '../errors.ts';
+import type { ShardKey } from '../sharding.ts';
 import {
   guildPartition,
   type HeadItem,
@@ -87,6 +94,11 @@ export class DirectoryWriter {
     return (await this.fold(guildId, [event])).folded === 1;
   }
 
+  /** Notes that a guild's members were asked for at a gateway. `atSeconds`: Unix seconds. */
+  noteMembersAsked(shard: ShardKey, guildId: string, atSeconds: number): Promise<void> {
+    return this.#noteMembers(shard, guildId, 'membersAskedAt', atSeconds);
+  }
+
   async #foldOnce(guildId: string, events: readonly GuildEvent[]): Promise<FoldTotals> {
     const { entities, clock } = this.#options;
     const nowSeconds = Math.floor(clock.wallClockMs() / 1000);
@@ -157,6 +169,30 @@ export class DirectoryWriter {
       if (sessionNumber === undefined) continue;
       const before = streamPosition(sessionNumber, 0);
       await this.#forgetMembers(guildId, ({ position }) => position !== undefined && position < before);
+      await this.#noteMembers(event.shard, guildId, 'membersNumber', sessionNumber);
+    }
+  }
+
+  async #noteMembers(
+    shard: ShardKey,
+    guildId: string,
+    attribute: 'membersNumber' | 'membersAskedAt',
+    value: number,
+  ): Promise<void> {
+    try {
+      await this.#options.documents.send(
+        new UpdateCommand({
+          TableName: this.#options.table,
+          Key: itemKey.shardGuild(shard, guildId),
+          UpdateExpression: 'SET #attribute = :value',
+          ConditionExpression: 'attribute_exists(pk)',
+          ExpressionAttributeNames: { '#attribute': attribute },
+          ExpressionAttributeValues: { ':value': value },
+        }),
+      );
+    } catch (error) {
+      // The guild is on that shard no more.
+      if (!(error instanceof ConditionalCheckFailedException)) throw error;
     }
   }
 
