@@ -15,7 +15,18 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: [...integration, ...scenarios, 'test/simulation/**', 'test/infra/**'],
+          exclude: [...integration, ...scenarios, 'test/simulation/**', 'test/infra/**', 'test/console/**'],
+        },
+      },
+      {
+        test: {
+          name: 'browser',
+          include: ['test/console/**/*.test.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          // A figure of these is a share of a core.
+          fileParallelism: false,
+          sequence: { groupOrder: 2 },
         },
       },
       {

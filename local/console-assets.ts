@@ -53,7 +53,7 @@ async function build(directory: string): Promise<void> {
   try {
     const { build: viteBuild } = await import('vite');
     await viteBuild({
-      configFile: join(source, 'vite.config.ts'),
+      configFile: join(source, 'vite-config.ts'),
       root: source,
       logLevel: 'error',
       build: { outDir: unfinished, emptyOutDir: true },

@@ -153,7 +153,7 @@ class RequestHandler {
       sendError(response, 404, 'REQUEST_INVALID', `there is no ${path}`);
       return;
     }
-    const takesGzip = /\bgzip\b/.test(String(request.headers['accept-encoding'] ?? ''));
+    const takesGzip = /\bgzip\b/.test(request.headers['accept-encoding'] ?? '');
     const isPage = asset.type.startsWith('text/html');
     const body = isPage ? this.#withSettings(asset.body) : takesGzip ? asset.gzipped : asset.body;
     response.writeHead(200, {

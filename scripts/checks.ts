@@ -8,6 +8,7 @@ const checks = [
   { name: 'format', command: ['@biomejs/biome/bin/biome', 'format', '.'] },
   { name: 'lint', command: ['oxlint/bin/oxlint', '--type-aware'] },
   { name: 'types', command: ['typescript/bin/tsc', '-p', '.'] },
+  { name: 'types of the console', command: ['typescript/bin/tsc', '-p', 'console'] },
 ] as const;
 
 /** How many checks there are, and the names of those that failed. */

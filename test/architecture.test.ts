@@ -11,6 +11,7 @@ export const allowedImports: Readonly<Record<string, readonly string[]>> = {
   functions: ['shared'],
   infra: ['shared'],
   local: ['shared', 'gateway-workers', 'functions'],
+  console: ['shared'],
   bench: ['shared', 'gateway-workers', 'functions', 'local'],
 };
 
@@ -25,7 +26,7 @@ const ownsTime = /^shared\/(clock|random)\.ts$/;
 
 function sourceFiles(folder: string): string[] {
   return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+    .filter((entry) => entry.isFile() && /\.tsx?$/.test(entry.name))
     .map((entry) => relative(root, join(entry.parentPath, entry.name)));
 }
 
@@ -52,7 +53,7 @@ describe.each(Object.keys(allowedImports))('%s', (folder) => {
 
   test('has kebab-case file names that say what is inside', () => {
     expect(
-      files.filter((file) => !/^[\w-]+(\/[a-z0-9-]+)*\/[a-z0-9]+(-[a-z0-9]+)*(\.generated)?\.ts$/.test(file)),
+      files.filter((file) => !/^[\w-]+(\/[a-z0-9-]+)*\/[a-z0-9]+(-[a-z0-9]+)*(\.generated)?\.tsx?$/.test(file)),
     ).toEqual([]);
     expect(files.filter((file) => /\/(utils?|helpers?|lib|common|misc|index)\.ts$/.test(file))).toEqual([]);
   });

@@ -86,12 +86,11 @@ export async function followFleet(listener: FleetListener): Promise<never> {
 function followEvents(listener: FleetListener): Promise<void> {
   return new Promise((resolve) => {
     const source = new EventSource('/api/events');
-    const on = <T>(event: string, take: (data: T) => void): void => {
-      source.addEventListener(event, ({ data }) => take(JSON.parse(data as string) as T));
-    };
-    on<LiveUpdate>('fleet', (update) => listener.onUpdate(update));
-    on<LivePoint[]>('points', (points) => listener.onPoints(points));
-    on<HappeningView[]>('happenings', (happenings) => listener.onHappenings(happenings));
+    source.addEventListener('fleet', ({ data }) => listener.onUpdate(JSON.parse(data as string) as LiveUpdate));
+    source.addEventListener('points', ({ data }) => listener.onPoints(JSON.parse(data as string) as LivePoint[]));
+    source.addEventListener('happenings', ({ data }) =>
+      listener.onHappenings(JSON.parse(data as string) as HappeningView[]),
+    );
     source.addEventListener('error', () => {
       source.close();
       listener.onTrouble('the console has no connection');

@@ -41,6 +41,8 @@ export class FleetModel implements FleetListener {
   /** When what is shown was true, by this page's clock. */
   heardAtMs: number | undefined;
   readonly #shards = new Map<number, ShardView>();
+  /** Of each shard as it was last told: a new owner takes seconds to tell, and guilds do not go meanwhile. */
+  readonly #sizes = new Map<number, ShardSize>();
   readonly #listeners = new Set<() => void>();
 
   subscribe(listener: () => void): () => void {
@@ -54,8 +56,16 @@ export class FleetModel implements FleetListener {
   }
 
   onUpdate({ shards, ...view }: LiveUpdate): void {
-    for (const shard of shards) this.#shards.set(shard.id, shard);
-    for (const id of this.#shards.keys()) if (id >= (view.shardCount ?? 0)) this.#shards.delete(id);
+    for (const shard of shards) {
+      this.#shards.set(shard.id, shard);
+      const { id, guildCount, figures } = shard;
+      if (guildCount !== undefined) this.#sizes.set(id, { guildCount, memberCount: figures?.memberCount ?? 0 });
+    }
+    for (const id of this.#shards.keys()) {
+      if (id < (view.shardCount ?? 0)) continue;
+      this.#shards.delete(id);
+      this.#sizes.delete(id);
+    }
     this.trouble = view.trouble;
     if (view.trouble === undefined) this.heardAtMs = performance.now();
     const { point } = view;
@@ -63,7 +73,7 @@ export class FleetModel implements FleetListener {
       this.points.push(point);
       if (this.points.length > pointsKept) this.points.shift();
     }
-    this.picture = pictureOf(view, [...this.#shards.values()]);
+    this.picture = pictureOf(view, [...this.#shards.values()], [...this.#sizes.values()]);
     this.#tell();
   }
 
@@ -92,27 +102,39 @@ export function useModel(model: FleetModel): void {
   useEffect(() => model.subscribe(() => setVersion((version) => version + 1)), [model]);
 }
 
-function pictureOf(view: Omit<LiveUpdate, 'shards'>, shards: readonly ShardView[]): FleetPicture {
+const names = new Intl.Collator('en', { numeric: true });
+
+/** A worker that comes back under its name finds its old place; of several lives of one name the first comes first. */
+function byName(one: WorkerView, other: WorkerView): number {
+  return names.compare(one.workerId, other.workerId) || one.joinNumber - other.joinNumber;
+}
+
+interface ShardSize {
+  readonly guildCount: number;
+  readonly memberCount: number;
+}
+
+function pictureOf(
+  view: Omit<LiveUpdate, 'shards'>,
+  shards: readonly ShardView[],
+  sizes: readonly ShardSize[],
+): FleetPicture {
   const statuses = new Map(view.workers.map((worker) => [worker.incarnation, workerStatus(worker, view)]));
   const cellsOf = new Map<string, ShardCell[]>(view.workers.map((worker) => [worker.incarnation, []]));
   const counts = Object.fromEntries(shardStatuses.map((status) => [status, 0])) as Record<ShardStatus, number>;
   const cells = new Map<number, ShardCell>();
-  let guildCount = 0;
-  let memberCount = 0;
   for (const shard of shards.toSorted((one, other) => one.id - other.id)) {
     const status = shardStatus(shard, shard.owner === undefined ? undefined : statuses.get(shard.owner));
     const cell = { shard, status };
     counts[status] += 1;
     cells.set(shard.id, cell);
-    guildCount += shard.guildCount ?? 0;
-    memberCount += shard.figures?.memberCount ?? 0;
     // An owner whose record is gone already has no group of its own.
     const key = shard.owner !== undefined && cellsOf.has(shard.owner) ? shard.owner : '';
     const group = cellsOf.get(key);
     if (group) group.push(cell);
     else cellsOf.set(key, [cell]);
   }
-  const workers = view.workers.map(
+  const workers = view.workers.toSorted(byName).map(
     (worker): WorkerGroup => ({
       key: worker.incarnation,
       worker,
@@ -123,5 +145,12 @@ function pictureOf(view: Omit<LiveUpdate, 'shards'>, shards: readonly ShardView[
   const homeless = cellsOf.get('');
   const none: WorkerGroup[] =
     homeless === undefined ? [] : [{ key: '', worker: undefined, status: 'dead', cells: homeless }];
-  return { view, groups: [...none, ...workers], cells, counts, guildCount, memberCount };
+  return {
+    view,
+    groups: [...none, ...workers],
+    cells,
+    counts,
+    guildCount: sizes.reduce((sum, size) => sum + size.guildCount, 0),
+    memberCount: sizes.reduce((sum, size) => sum + size.memberCount, 0),
+  };
 }

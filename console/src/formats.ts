@@ -34,6 +34,12 @@ export function duration(ms: number | undefined): string {
   return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
+/** The largest unit alone: `3 h`. */
+export function roughDuration(ms: number): string {
+  const minutes = Math.max(0, Math.round(ms / 60_000));
+  return minutes < 60 ? `${minutes} min` : `${Math.round(minutes / 60)} h`;
+}
+
 export function clockTime(atMs: number): string {
   return timeOfDay.format(atMs);
 }

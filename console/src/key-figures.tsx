@@ -1,5 +1,5 @@
 import type { ComponentChildren } from 'preact';
-import { count, duration, milliseconds, plural, rate, shortClockTime, unknown } from './formats.ts';
+import { count, duration, milliseconds, plural, rate, roughDuration, shortClockTime, unknown } from './formats.ts';
 import type { FleetPicture } from './fleet-model.ts';
 
 /** The fleet in eight figures. */
@@ -96,7 +96,7 @@ function BudgetGauge({ budget }: { budget: FleetPicture['view']['budget'] }) {
       <p class="note">
         {resetsInMs === undefined || resetsInMs <= 0
           ? 'reset time not known'
-          : `resets ${shortClockTime(budget?.resetsAtMs ?? 0)}, in ${duration(resetsInMs)}`}
+          : `resets ${shortClockTime(budget?.resetsAtMs ?? 0)}, in ${roughDuration(resetsInMs)}`}
       </p>
     </div>
   );

@@ -48,7 +48,7 @@ export function LineChart({ title, times, lines, format, spanMs, theme, height =
         cursor: { points: { size: 5 }, y: false, drag: { x: false, y: false } },
         scales: { x: { time: true }, y: { range: (_, __, highest) => [0, Math.max(1, highest * 1.1)] } },
         axes: [
-          { ...axis, size: 22, gap: 4, space: 60, values: '{HH}:{mm}' as never },
+          { ...axis, size: 24, gap: 7, space: 60, values: '{HH}:{mm}' },
           { ...axis, size: 46, gap: 4, space: 32, values: (_, splits) => splits.map(format) },
         ],
         series: [

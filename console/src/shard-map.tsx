@@ -164,11 +164,12 @@ function Group({ group, picture, selected, mayAct, colour, highest, matching, ..
           {isCoordinator && <Crown />}
           {name}
         </h3>
-        <span class={`pill is-${worker === undefined ? 'none' : status}`}>{groupWord(group)}</span>
+        {status !== 'live' && (
+          <span class={`pill is-${worker === undefined ? 'none' : status}`}>{groupWord(group)}</span>
+        )}
         <span class="grow" />
-        <span class="load">
-          {worker === undefined ? count(cells.length) : `${worker.readyShardCount}/${worker.shardCount}`}
-        </span>
+        <span class="rate">{rate(worker?.eventsPerSecond)}/s</span>
+        <span class="load">{worker === undefined ? count(cells.length) : `${readyOf(cells)}/${cells.length}`}</span>
         {takesShards && (
           <button type="button" class="button small" onClick={() => on.onDrain(name)} aria-label={`Drain ${name}`}>
             Drain…
@@ -246,6 +247,10 @@ function Crown() {
       <path d="M2 12.5 1 4.8l3.7 2.4L8 2.2l3.3 5L15 4.8l-1 7.7z" />
     </svg>
   );
+}
+
+function readyOf(cells: readonly ShardCell[]): number {
+  return cells.filter(({ status }) => status === 'ready' || status === 'moving').length;
 }
 
 function groupWord({ worker, status }: WorkerGroup): string {
