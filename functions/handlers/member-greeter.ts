@@ -1,7 +1,6 @@
 import { GetCommand, PutCommand } from '@aws-sdk/lib-dynamodb';
-import { defineCommand } from '../kit/define-command.ts';
-import { defineEvent } from '../kit/define-event.ts';
-import type { HandlerTable } from '../kit/handler-table.ts';
+import { defineCommand, defineEvent, type HandlerTable } from 'baton/handlers';
+import { ChannelType } from 'discord-api-types/v10';
 
 /** How long an environment trusts what it read; a change of channel shows within this time. */
 const rememberMs = 5 * 60_000;
@@ -27,17 +26,22 @@ export const memberGreeter = defineEvent('GUILD_MEMBER_ADD', async (member, ctx)
 export const greeting = defineCommand({
   name: 'greeting',
   description: 'Greets new members in a channel',
-  options: { channel: { type: 'channel', description: 'Where to greet them', required: true } },
-  defaultMemberPermissions: 0x20n, // MANAGE_GUILD
-  async run(ctx) {
-    const { guildId } = ctx;
-    if (guildId === undefined) return ctx.reply({ content: 'Only servers have members to greet.', ephemeral: true });
-    const channelId = ctx.options.channel.id;
-    await ctx.table.documents.send(
-      new PutCommand({ TableName: ctx.table.name, Item: { ...keyOf(guildId), channelId } }),
-    );
+  contexts: ['GUILD'],
+  defaultMemberPermissions: ['ManageGuild'],
+  options: {
+    channel: {
+      type: 'channel',
+      description: 'Where to greet them',
+      required: true,
+      channelTypes: [ChannelType.GuildText, ChannelType.GuildAnnouncement],
+    },
+  },
+  async run({ guildId, options, table, reply }) {
+    if (guildId === undefined) return;
+    const channelId = options.channel.id;
+    await table.documents.send(new PutCommand({ TableName: table.name, Item: { ...keyOf(guildId), channelId } }));
     channels.delete(guildId);
-    return ctx.reply({ content: `New members are greeted in <#${channelId}>.`, ephemeral: true });
+    await reply({ content: `New members are greeted in <#${channelId}>.`, ephemeral: true });
   },
 });
 

@@ -1,6 +1,5 @@
 import { UpdateCommand } from '@aws-sdk/lib-dynamodb';
-import type { BatchContext } from '../kit/define-event.ts';
-import { defineEvent } from '../kit/define-event.ts';
+import { type BatchContext, defineEvent } from 'baton/handlers';
 
 /** Messages are gathered in memory for this long, so that a busy server costs a write now and then, not one a message. */
 const flushEveryMs = 10_000;

@@ -1,4 +1,5 @@
 import type { ComponentContext, ComponentType } from './component-context.ts';
+import { type ComponentJson, componentJson, type ComponentLook } from './component-json.ts';
 import type { CheckedPattern, CustomIdParams } from './custom-id-params.ts';
 import { formatCustomId, type ParamValues } from './custom-id-pattern.ts';
 import type { InteractionSettings } from './interaction-settings.ts';
@@ -19,6 +20,11 @@ export interface ComponentDefinition<
    * @throws {BatonError} `CUSTOM_ID_INVALID` when a parameter is not of its type or the id is over 100 characters.
    */
   customId(...params: ParamsArgument<Pattern>): string;
+  /**
+   * The component, for a message's `actionRow`; it comes back to this handler, with these parameters.
+   * @throws {BatonError} `CUSTOM_ID_INVALID` as {@link customId}.
+   */
+  component(look: ComponentLook<T, Value>, ...params: ParamsArgument<Pattern>): ComponentJson<T>;
   // A method, so that definitions with different parameters fit into one list.
   run(ctx: ComponentContext<T, Pattern, Value>): Promise<void> | void;
 }
@@ -55,5 +61,9 @@ export function defineComponent<
     kind: 'component',
     pattern,
     customId: (...[params]) => formatCustomId(pattern, params as ParamValues | undefined),
+    component: (look, ...[params]) => {
+      const customId = formatCustomId(pattern, params as ParamValues | undefined);
+      return componentJson(declaration.type, customId, look, declaration.values) as ComponentJson<T>;
+    },
   };
 }

@@ -236,11 +236,12 @@ export class TestBot {
   }
 
   /** Submits a form that a handler has shown. Fields that are not given are left empty. */
-  submit(
-    modal: APIModalInteractionResponseCallbackData,
+  async submit(
+    modal: APIModalInteractionResponseCallbackData | undefined,
     values: Readonly<Record<string, string | boolean | readonly string[]>>,
     message?: TestEntity,
   ): Promise<TestAnswers> {
+    if (!modal) throw new BatonError('HANDLERS_INVALID', 'no form was shown that could be submitted');
     const components = modal.components.map((label, id) => {
       const component = (label as { component: { type: ComponentType; custom_id: string } }).component;
       const { type, custom_id } = component;

@@ -44,9 +44,9 @@ afterAll(async () => {
 const context = { getRemainingTimeInMillis: () => 30_000 };
 const guild = '41771983423143937';
 
-function command(name: string, options: object[] = []) {
+function command(name: string, options: object[] = [], resolved: object = {}) {
   const id = String((BigInt(Date.now() - 1_420_070_400_000) << 22n) + BigInt(Math.floor(Math.random() * 4096)));
-  const data = { id: '1', name, type: 1, options };
+  const data = { id: '1', name, type: 1, options, resolved };
   const interaction = {
     id,
     application_id: '900',
@@ -68,7 +68,10 @@ test('/ping and /shard answer', async () => {
   const { handler } = await import('../../../functions/interactions/handler.ts');
   expect(await handler({ Records: [command('ping'), command('shard')] }, context)).toEqual({ batchItemFailures: [] });
   const answers = discord.requests.map(({ body }) => (body as { data: { content: string } }).data.content);
-  expect(answers.sort()).toEqual([expect.stringMatching(/^Pong: \d+ ms/), 'This server is on shard 3 of 64.']);
+  expect(answers.sort()).toEqual([
+    expect.stringMatching(/^Pong: \d+ ms/),
+    'This server is on shard 3 of 64: unheld on no worker, 0 servers, 0 ms.',
+  ]);
 });
 
 test('members are greeted where /greeting says so, bots are not', async () => {
@@ -80,7 +83,14 @@ test('members are greeted where /greeting says so, bots are not', async () => {
   });
   expect(await events({ Records: [joins] }, context)).toEqual({ batchItemFailures: [] });
   expect(discord.requests).toEqual([]);
-  await interactions({ Records: [command('greeting', [{ name: 'channel', type: 7, value: '600' }])] }, context);
+  await interactions(
+    {
+      Records: [
+        command('greeting', [{ name: 'channel', type: 7, value: '600' }], { channels: { 600: { id: '600' } } }),
+      ],
+    },
+    context,
+  );
   expect(await events({ Records: [{ ...joins, messageId: randomUUID() }] }, context)).toEqual({
     batchItemFailures: [],
   });

@@ -1,11 +1,13 @@
-import type {
-  APIAttachment,
-  APIInteractionDataResolvedChannel,
-  APIMessage,
-  APIRole,
-  GatewayGuildCreateDispatchData,
-  GatewayMessageCreateDispatchData,
-  GatewayMessageUpdateDispatchData,
+import {
+  type APIAttachment,
+  type APIButtonComponentWithCustomId,
+  type APIInteractionDataResolvedChannel,
+  type APIMessage,
+  type APIRole,
+  type GatewayGuildCreateDispatchData,
+  type GatewayMessageCreateDispatchData,
+  type GatewayMessageUpdateDispatchData,
+  ChannelType,
 } from 'discord-api-types/v10';
 import { expect, expectTypeOf, test } from 'vitest';
 import { z } from 'zod';
@@ -15,6 +17,7 @@ import {
   defineSubcommand,
   defineUserCommand,
 } from '../../../functions/kit/define-command.ts';
+import { actionRow } from '../../../functions/kit/component-json.ts';
 import { defineComponent } from '../../../functions/kit/define-component.ts';
 import { defineEvent } from '../../../functions/kit/define-event.ts';
 import { defineMessage } from '../../../functions/kit/define-message.ts';
@@ -218,6 +221,42 @@ test('selects have values of their kind, buttons have none', () => {
   });
   // @ts-expect-error a button has no values
   defineComponent({ type: 'button', customId: 'b', run: ({ values }) => void values });
+});
+
+test('components are made with the parameters and looks of their kind', () => {
+  const vote = defineComponent({ type: 'button', customId: 'vote:{poll:snowflake}', run: () => {} });
+  expectTypeOf(vote.component({ label: 'Yes' }, { poll: '5' })).toEqualTypeOf<APIButtonComponentWithCustomId>();
+  expect(actionRow(vote.component({ label: 'Yes', style: 'success', disabled: true }, { poll: '5' }))).toEqual({
+    type: 1,
+    components: [{ type: 2, style: 3, custom_id: 'vote:5', label: 'Yes', disabled: true }],
+  });
+  // @ts-expect-error the poll is missing
+  expect(() => vote.component({ label: 'Yes' })).toThrow('{poll}');
+  // @ts-expect-error a button has no placeholder
+  vote.component({ placeholder: 'Yes' }, { poll: '5' });
+  const colour = defineComponent({ type: 'string-select', customId: 'colour', values: ['red', 'blue'], run: () => {} });
+  expect(colour.component({ placeholder: 'Colour', minValues: 0, maxValues: 2 })).toEqual({
+    type: 3,
+    custom_id: 'colour',
+    placeholder: 'Colour',
+    min_values: 0,
+    max_values: 2,
+    options: [
+      { value: 'red', label: 'red' },
+      { value: 'blue', label: 'blue' },
+    ],
+  });
+  expect(colour.component({ options: [{ value: 'red', label: 'Red', selected: true }] }).options).toEqual([
+    { value: 'red', label: 'Red', default: true },
+  ]);
+  // @ts-expect-error no such value
+  colour.component({ options: ['green'] });
+  const channel = defineComponent({ type: 'channel-select', customId: 'channel', run: () => {} });
+  expect(channel.component({ channelTypes: [ChannelType.GuildText] })).toEqual({
+    type: 8,
+    custom_id: 'channel',
+    channel_types: [0],
+  });
 });
 
 test('forms have typed fields', () => {

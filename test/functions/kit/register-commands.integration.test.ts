@@ -1,4 +1,5 @@
 import { API } from '@discordjs/core';
+import { ApplicationCommandType, EntryPointCommandHandlerType } from 'discord-api-types/v10';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
   defineCommand,
@@ -41,7 +42,8 @@ const tag = defineCommand({
 const who = defineUserCommand({ name: 'Who', run });
 const quote = defineMessageCommand({ name: 'Quote', run });
 
-const apiOf = (token = simulator.token as string) => new API(createDiscordRest({ token, discordApiUrl: simulator.apiUrl }));
+const apiOf = (token = simulator.token as string) =>
+  new API(createDiscordRest({ token, discordApiUrl: simulator.apiUrl }));
 function register(exports: object, options: { guildIds?: string[]; dryRun?: boolean; token?: string } = {}) {
   const registry = createRegistry(
     Object.keys(exports).length === 0 ? [] : [{ file: 'a.ts', exports: exports as Record<string, unknown> }],
@@ -103,7 +105,12 @@ test('guilds have commands of their own', async () => {
 test('the command that opens an activity stays', async () => {
   const api = apiOf();
   const { id } = await api.applications.getCurrent();
-  await api.applicationCommands.createGlobalCommand(id, { type: 4, name: 'launch', handler: 2 });
+  const launch = {
+    type: ApplicationCommandType.PrimaryEntryPoint as const,
+    name: 'launch',
+    handler: EntryPointCommandHandlerType.DiscordLaunchActivity,
+  };
+  await api.applicationCommands.createGlobalCommand(id, launch);
   const [changes] = await register({ ping: ping('Pings') });
   expect(changes?.removed).toEqual([]);
   expect(await namesIn()).toEqual(['launch', 'ping']);
