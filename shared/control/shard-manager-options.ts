@@ -53,10 +53,10 @@ export function checkShardManagerOptions(
   const given = options as Readonly<Record<keyof ShardManagerOptions, unknown>>;
   const unknownName = Object.keys(given).find((name) => !optionNames.has(name));
   if (unknownName !== undefined) {
-    refuse(
-      unknownName,
-      given[unknownName as keyof ShardManagerOptions],
-      `no option; there are ${[...optionNames].join(', ')}`,
+    const names = [...optionNames].join(', ');
+    throw new BatonError(
+      'REQUEST_INVALID',
+      `createShardManager: there is no option ${unknownName}; there are ${names}`,
     );
   }
   const totalShards = totalShardsOf(given.totalShards);
@@ -94,6 +94,7 @@ function refuse(name: string, value: unknown, allowed: string): never {
 /** A value in a message, short. */
 export function shown(value: unknown): string {
   if (typeof value === 'function') return 'a function';
+  if (typeof value === 'number') return String(value);
   const json =
     typeof value === 'bigint' || typeof value === 'symbol' ? String(value) : (JSON.stringify(value) ?? 'undefined');
   return json.length > 100 ? `${json.slice(0, 100)}…` : json;

@@ -97,7 +97,7 @@ describe('hostile code', () => {
       `event loop delay while ${hostileSnippets.length} hostile runs: p99 ${inMs(busy.percentile(99))} ms, max ${inMs(busy.max)} ms; idle: p99 ${inMs(idle.percentile(99))} ms\n`,
     );
     // On this thread each of the runs that hang would have shown as a fifth of a second, and all of them as the p99.
-    expect(inMs(busy.percentile(99))).toBeLessThan(100);
+    expect(inMs(busy.percentile(99))).toBeLessThan(150);
   });
 });
 
