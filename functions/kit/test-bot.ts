@@ -65,7 +65,7 @@ export interface TestFleetCall {
 }
 
 /** A message that the user of an interaction saw. */
-export type TestMessage = Exclude<Reply | FollowUp | MessageUpdate, string> & {
+export type TestMessage = Exclude<Reply, string> & {
   readonly how: 'reply' | 'followUp' | 'edit' | 'update';
 };
 
@@ -120,7 +120,7 @@ export class TestAnswers implements InteractionAnswers {
 
   #add(how: TestMessage['how'], message: Reply | FollowUp | MessageUpdate): APIMessage {
     const body = typeof message === 'string' ? { content: message } : message;
-    this.messages.push({ ...body, how });
+    this.messages.push({ ...(body as Exclude<Reply, string>), how });
     return { id: String(this.messages.length), ...body } as APIMessage;
   }
 }
@@ -155,6 +155,7 @@ export class TestBot {
           (_target, method: keyof FleetAccess) =>
           async (...args: unknown[]) => {
             this.fleetCalls.push({ method, args });
+            return fleetAnswers[method];
           },
       }),
     };
@@ -377,6 +378,16 @@ export class TestBot {
     return Response.json(answer);
   }
 }
+
+/** What the fleet says to a test: that all went well. */
+const fleetAnswers: { readonly [method in keyof FleetAccess]: Awaited<ReturnType<FleetAccess[method]>> } = {
+  updatePresence: { results: [], missing: [] },
+  updateVoiceState: { state: 'sent' },
+  requestMembers: { state: 'sent' },
+  send: { id: 'test' },
+  sendToGuild: { id: 'test' },
+  broadcast: { id: 'test', sent: [], missing: [] },
+};
 
 /** Where Discord puts what belongs to an option or select of a type; mentionables are users unless they say `role: true`. */
 const resolvedKinds: Readonly<Record<string, string>> = {
