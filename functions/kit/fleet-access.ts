@@ -3,14 +3,15 @@ import type {
   GatewayRequestGuildMembersData,
   GatewayVoiceStateUpdateData,
 } from 'discord-api-types/v10';
+import type { QueryDefinition } from '../../shared/control/define-query.ts';
 import type { ShardAnswer } from '../../shared/control/fleet.ts';
 import type { CommandResult } from '../../shared/control/requests.ts';
 import type { MessageReceipt } from '../../shared/control/shard-messages.ts';
 import type { FleetMessage } from './define-message.ts';
 
 /**
- * What a handler can ask of the workers: gateway commands, which only a shard's socket can send, and messages to
- * handlers of other shards. Every method rejects with `BatonError` `REQUEST_INVALID` for what can never be sent, and
+ * What a handler can ask of the workers: gateway commands, which only a shard's socket can send, queries, and messages
+ * to handlers of other shards. Every method rejects with `BatonError` `REQUEST_INVALID` for what can never be sent, and
  * `STORE_UNREACHABLE` or `QUEUE_UNREACHABLE` when the fleet cannot be reached.
  */
 export interface FleetAccess {
@@ -29,6 +30,12 @@ export interface FleetAccess {
    * answer.
    */
   requestMembers(guildId: string, request: MembersRequest): Promise<CommandResult>;
+  /** Asks shards a query of `shared/queries`, all unless told otherwise. Shards that gave no answer are named in it. */
+  query<In, Result>(
+    query: QueryDefinition<In, Result>,
+    args: In,
+    choice?: { readonly shards?: readonly number[] },
+  ): Promise<ShardAnswer<Result>>;
   /** Runs the `defineMessage` handlers of the message on a shard, in order with the shard's events. */
   send(shardId: number, message: FleetMessage): Promise<{ readonly id: string }>;
   /** {@link send} to the shard of a guild, in order with the guild's events. */

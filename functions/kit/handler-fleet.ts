@@ -8,6 +8,7 @@ import {
 import { createSqsClient } from '../../shared/aws-clients.ts';
 import type { Clock } from '../../shared/clock.ts';
 import type { FleetConfig } from '../../shared/config.ts';
+import { parseQueryArguments, type QueryDefinition } from '../../shared/control/define-query.ts';
 import { DynamoDbReplies } from '../../shared/control/dynamodb-replies.ts';
 import { Fleet, type ShardAnswer } from '../../shared/control/fleet.ts';
 import type { CommandResult, FleetCommand } from '../../shared/control/requests.ts';
@@ -21,7 +22,7 @@ import { shardIdOfGuild } from '../../shared/sharding.ts';
 import type { FleetMessage } from './define-message.ts';
 import type { FleetAccess, MembersRequest } from './fleet-access.ts';
 
-/** Gateway commands and messages between shards, as handlers ask for them. */
+/** Gateway commands, queries and messages between shards, as handlers ask for them. */
 export class HandlerFleet implements FleetAccess {
   readonly #fleet: Fleet;
   readonly #messages: ShardMessages;
@@ -46,6 +47,16 @@ export class HandlerFleet implements FleetAccess {
   requestMembers(guildId: string, request: MembersRequest): Promise<CommandResult> {
     const command = { op: GatewayOpcodes.RequestGuildMembers, d: { guild_id: guildId, ...request } } as FleetCommand;
     return this.#toGuild(guildId, command);
+  }
+
+  async query<In, Result>(
+    query: QueryDefinition<In, Result>,
+    args: In,
+    { shards }: { readonly shards?: readonly number[] } = {},
+  ): Promise<ShardAnswer<Result>> {
+    await parseQueryArguments(query, args);
+    const answer = await this.#fleet.askShards(shards ?? 'all', { kind: 'query', name: query.name, args: args ?? null });
+    return answer as ShardAnswer<Result>;
   }
 
   send(shardId: number, message: FleetMessage): Promise<{ readonly id: string }> {

@@ -45,6 +45,7 @@ function fleetOnDemand(options: ConnectFleetOptions): FleetAccess {
     updatePresence: async (...args) => (await connect()).updatePresence(...args),
     updateVoiceState: async (...args) => (await connect()).updateVoiceState(...args),
     requestMembers: async (...args) => (await connect()).requestMembers(...args),
+    query: async (...args) => (await connect()).query(...args),
     send: async (...args) => (await connect()).send(...args),
     sendToGuild: async (...args) => (await connect()).sendToGuild(...args),
     broadcast: async (...args) => (await connect()).broadcast(...args),
