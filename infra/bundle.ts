@@ -13,6 +13,7 @@ export const programs = {
   'interactions-endpoint': 'functions/interactions/endpoint/handler.ts',
   rebalance: 'functions/rebalance/handler.ts',
   stats: 'functions/stats/handler.ts',
+  operate: 'functions/operate/handler.ts',
 } as const;
 
 export type ProgramName = keyof typeof programs;
@@ -24,8 +25,8 @@ const threads: Readonly<Partial<Record<ProgramName, Readonly<Record<string, stri
 
 /**
  * Bundles a program, the AWS SDK included, to one ES module for Node 24 with a source map beside it, and its threads
- * likewise. Names are kept for readable stack traces, in functions as names alone: they start often, and every 100 kB
- * of a bundle count. @throws when esbuild cannot resolve or compile something.
+ * likewise. Names are kept for readable stack traces, but in functions: there the source map brings them back.
+ * @throws when esbuild cannot resolve or compile something.
  */
 export function bundleProgram(program: ProgramName, outputFile: string): void {
   bundleFile(programs[program], outputFile);
@@ -35,12 +36,14 @@ export function bundleProgram(program: ProgramName, outputFile: string): void {
 }
 
 /**
- * The same classes without what functions do not use: `fetch` of Node.js in place of a second undici, and no gateway
- * client.
+ * The same without what functions do not use, because they start often and a cold start is mostly the loading of code:
+ * `fetch` of Node.js in place of a second undici, no gateway client, no emitter of its own.
  */
 const lighterPackages = {
   '@discordjs/core': join(repositoryRoot, 'node_modules/@discordjs/core/dist/http-only.mjs'),
   '@discordjs/rest': join(repositoryRoot, 'node_modules/@discordjs/rest/dist/web.mjs'),
+  '@vladfrangu/async_event_emitter': join(import.meta.dirname, 'lighter-packages/async-event-emitter.ts'),
+  'node:http': join(import.meta.dirname, 'lighter-packages/node-http.cjs'),
 };
 
 function bundleFile(entry: string, outputFile: string): void {
@@ -56,7 +59,7 @@ function bundleFile(entry: string, outputFile: string): void {
     mainFields: ['module', 'main'],
     minifySyntax: true,
     minifyWhitespace: true,
-    ...(entry.startsWith('functions/') && { minifyIdentifiers: true, keepNames: true, alias: lighterPackages }),
+    ...(entry.startsWith('functions/') && { minifyIdentifiers: true, alias: lighterPackages }),
     legalComments: 'none',
     sourcemap: 'linked',
     sourcesContent: false,
