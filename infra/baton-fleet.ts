@@ -8,6 +8,8 @@ import { Construct } from 'constructs';
 import type { LogLevel } from '../shared/config.ts';
 import { eventsQueueSettings, interactionsQueueSettings } from '../shared/fleet-resources.ts';
 import { BotSecret } from './bot-secret.ts';
+import { defaultDirectoryEntities } from '../shared/directory/directory-options.ts';
+import { DirectoryFunction } from './directory-function.ts';
 import { EventsFunction } from './events-function.ts';
 import { FleetAlarms } from './fleet-alarms.ts';
 import { FleetDashboard } from './fleet-dashboard.ts';
@@ -18,6 +20,7 @@ import { FleetTable } from './fleet-table.ts';
 import { InteractionsEndpoint } from './interactions-endpoint.ts';
 import { InteractionsFunction } from './interactions-function.ts';
 import { LogMetrics } from './log-metrics.ts';
+import { OperateFunction } from './operate-function.ts';
 import { RebalanceFunction } from './rebalance-function.ts';
 import { SavedQueries } from './saved-queries.ts';
 import { StatsFunction } from './stats-function.ts';
@@ -57,6 +60,10 @@ export interface BatonFleetProps {
   readonly alarmEmail?: string | undefined;
   /** Address of the runbooks, which every alarm links to. @default the path of the page in the repository */
   readonly runbookUrl?: string | undefined;
+  /** What the directory keeps: `off` or entities such as `guilds,channels`. @default guilds,channels,threads,roles */
+  readonly directoryEntities?: string | undefined;
+  /** What it fetches by itself: `guilds`, `members` or both. @default off */
+  readonly directoryPreload?: string | undefined;
   /** Handlers never see an envelope twice, for one conditional write an envelope. @default false */
   readonly consumerGuard?: boolean | undefined;
 }
@@ -72,8 +79,10 @@ export class BatonFleet extends Construct {
   readonly eventsFunction: EventsFunction;
   readonly interactionsFunction: InteractionsFunction;
   readonly interactionsEndpoint: InteractionsEndpoint;
+  readonly directoryFunction: DirectoryFunction;
   readonly rebalanceFunction: RebalanceFunction;
   readonly statsFunction: StatsFunction;
+  readonly operateFunction: OperateFunction;
   readonly alarms: FleetAlarms;
   readonly dashboard: FleetDashboard;
 
@@ -102,6 +111,7 @@ export class BatonFleet extends Construct {
       BATON_FLEET: fleet,
       BATON_DIRECTORY_TABLE: this.directory.table.tableName,
       BATON_LOG_LEVEL: logLevel,
+      BATON_DIRECTORY: props.directoryEntities ?? [...defaultDirectoryEntities].join(','),
     };
     this.workers = new WorkerService(this, 'Workers', {
       fleet,
@@ -158,6 +168,15 @@ export class BatonFleet extends Construct {
       ...functions,
     });
 
+    this.directoryFunction = new DirectoryFunction(this, 'DirectoryFunction', {
+      functionName: `${fleet}-directory`,
+      handlerFleet,
+      directory: this.directory,
+      secret: this.secret,
+      environment: { ...environment, BATON_DIRECTORY_PRELOAD: props.directoryPreload ?? 'off' },
+      ...functions,
+    });
+
     this.rebalanceFunction = new RebalanceFunction(this, 'RebalanceFunction', {
       functionName: `${fleet}-rebalance`,
       fleet,
@@ -177,6 +196,15 @@ export class BatonFleet extends Construct {
       coordination: this.coordination,
       events: this.events,
       interactions: this.interactions,
+      environment: { ...livenessOf(props.workerEnvironment), BATON_FLEET: fleet, BATON_LOG_LEVEL: logLevel },
+      ...functions,
+    });
+
+    this.operateFunction = new OperateFunction(this, 'OperateFunction', {
+      functionName: `${fleet}-operate`,
+      fleet,
+      coordination: this.coordination,
+      stats: this.statsFunction,
       environment: { ...livenessOf(props.workerEnvironment), BATON_FLEET: fleet, BATON_LOG_LEVEL: logLevel },
       ...functions,
     });
@@ -213,7 +241,13 @@ export class BatonFleet extends Construct {
     new SavedQueries(this, 'Queries', {
       fleet,
       workerLogs: this.workers.logGroup,
-      functionLogs: [eventsLogs, ...interactionsLogs, this.rebalanceFunction.logGroup, this.statsFunction.logGroup],
+      functionLogs: [
+        eventsLogs,
+        ...interactionsLogs,
+        this.directoryFunction.logGroup,
+        this.rebalanceFunction.logGroup,
+        this.statsFunction.logGroup,
+      ],
     });
   }
 

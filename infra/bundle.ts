@@ -14,6 +14,7 @@ export const programs = {
   rebalance: 'functions/rebalance/handler.ts',
   stats: 'functions/stats/handler.ts',
   operate: 'functions/operate/handler.ts',
+  directory: 'functions/directory/handler.ts',
 } as const;
 
 export type ProgramName = keyof typeof programs;

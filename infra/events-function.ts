@@ -6,6 +6,7 @@ import { grantHandlerFleet, type HandlerFleet, handlerFleetEnvironment } from '.
 import { HandlerFunction, type HandlerFunctionProps } from './handler-function.ts';
 import type { BotSecret } from './bot-secret.ts';
 import type { FleetQueue } from './fleet-queue.ts';
+import { grantDirectory } from './handler-tables.ts';
 import type { FleetTable } from './fleet-table.ts';
 
 export interface EventsFunctionProps extends Omit<HandlerFunctionProps, 'program' | 'description' | 'timeout'> {
@@ -38,6 +39,6 @@ export class EventsFunction extends HandlerFunction {
     events.deadLetters.grant(this.function, 'sqs:SendMessage');
     secret.grantRead(this.function);
     grantHandlerFleet(this, handlerFleet);
-    directory.table.grant(this.function, 'dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem');
+    grantDirectory(this.function, directory);
   }
 }

@@ -1,5 +1,5 @@
 import { Token } from 'aws-cdk-lib';
-import { readWorkerConfig } from '../shared/config.ts';
+import { readDirectoryConfig, readWorkerConfig } from '../shared/config.ts';
 import { messageOf } from '../shared/errors.ts';
 import type { BatonFleetProps } from './baton-fleet.ts';
 
@@ -7,6 +7,7 @@ import type { BatonFleetProps } from './baton-fleet.ts';
 export const setByTheStack: readonly string[] = [
   'BATON_FLEET',
   'BATON_TABLE',
+  'BATON_DIRECTORY',
   'BATON_DIRECTORY_TABLE',
   'BATON_EVENTS_QUEUE',
   'BATON_INTERACTIONS_QUEUE',
@@ -59,6 +60,7 @@ function capacityProblems({ capacity }: BatonFleetProps): string[] {
 
 function workerProblems(props: BatonFleetProps): string[] {
   const { fleet, capacity, totalShards, logLevel, workerEnvironment = {} } = props;
+  const { directoryEntities, directoryPreload } = props;
   const taken = Object.keys(workerEnvironment).filter((name) => setByTheStack.includes(name));
   const problems = taken.map((name) => `workerEnvironment.${name} is set by the stack: use its props`);
   try {
@@ -69,6 +71,11 @@ function workerProblems(props: BatonFleetProps): string[] {
       ...(totalShards !== undefined && { BATON_TOTAL_SHARDS: String(totalShards) }),
       ...(capacity.maxShards !== undefined && { BATON_MAX_SHARDS: String(capacity.maxShards) }),
       ...(logLevel !== undefined && { BATON_LOG_LEVEL: logLevel }),
+    });
+    readDirectoryConfig({
+      DISCORD_TOKEN: 'not-known-at-synthesis',
+      ...(directoryEntities !== undefined && { BATON_DIRECTORY: directoryEntities }),
+      ...(directoryPreload !== undefined && { BATON_DIRECTORY_PRELOAD: directoryPreload }),
     });
   } catch (error) {
     problems.push(messageOf(error));

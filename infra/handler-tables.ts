@@ -12,3 +12,17 @@ export function grantHandlerTable(grantee: IGrantable, directory: FleetTable): v
     'dynamodb:UpdateItem',
   );
 }
+
+/** What those who keep the directory do with its table, handlers' own use included. */
+export function grantDirectory(grantee: IGrantable, directory: FleetTable): void {
+  directory.table.grant(
+    grantee,
+    'dynamodb:BatchGetItem',
+    'dynamodb:BatchWriteItem',
+    'dynamodb:DeleteItem',
+    'dynamodb:GetItem',
+    'dynamodb:PutItem',
+    'dynamodb:Query',
+    'dynamodb:UpdateItem',
+  );
+}

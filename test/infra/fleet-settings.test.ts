@@ -17,6 +17,8 @@ describe('settings that are refused when the template is made', () => {
     [{ totalShards: 1.5 }, 'BATON_TOTAL_SHARDS="1.5" must be auto or a whole number'],
     [{ fleet: '9 lives' }, 'BATON_FLEET="9 lives" must be'],
     [{ secretArn: 'baton/discord' }, 'secretArn=baton/discord must be the ARN'],
+    [{ directoryEntities: 'everything' }, 'BATON_DIRECTORY="everything" must be off or entities'],
+    [{ directoryPreload: 'members' }, 'BATON_DIRECTORY must name them, too'],
     [{ interactionsReservedConcurrency: 1 }, 'interactionsReservedConcurrency=1'],
     [{ workerEnvironment: { BATON_LINGER_MS: 'soon' } }, 'BATON_LINGER_MS="soon" must be a whole number'],
     [{ workerEnvironment: { BATON_TABLE: 'mine' } }, 'workerEnvironment.BATON_TABLE is set by the stack'],

@@ -57,6 +57,7 @@ const deployed: readonly DeployedProgram[] = [
   deployedFunction('interactions-endpoint', logging),
   deployedFunction('rebalance', logging),
   deployedFunction('stats', logging),
+  deployedFunction('directory', logging),
 ];
 
 /** What the stack leaves at the default that the code has. A variable is either here or in the stack. */
@@ -98,9 +99,9 @@ const leftAtDefault: Readonly<Partial<Record<ProgramName, readonly string[]>>> =
     'BATON_HEARTBEAT_MS',
     'BATON_MISSED_HEARTBEATS',
   ],
+  directory: ['BATON_INTERACTIONS_QUEUE', 'DISCORD_API_URL', 'DISCORD_TOKEN'],
   interactions: [
     'BATON_CONSUMER_GUARD',
-    'BATON_DIRECTORY',
     'BATON_EVENTS_DLQ',
     'BATON_INTERACTIONS_QUEUE',
     'DISCORD_API_URL',
@@ -108,7 +109,6 @@ const leftAtDefault: Readonly<Partial<Record<ProgramName, readonly string[]>>> =
   ],
   'interactions-endpoint': [
     'BATON_CONSUMER_GUARD',
-    'BATON_DIRECTORY',
     'BATON_EVENTS_DLQ',
     'BATON_INTERACTIONS_QUEUE',
     'DISCORD_API_URL',
@@ -128,6 +128,7 @@ const notCalled: Readonly<Partial<Record<ProgramName, readonly string[]>>> = {
   interactions: onlyForWorkers,
   'interactions-endpoint': [...onlyForWorkers, 'sqs:DeleteMessage', 'sqs:ReceiveMessage'],
   stats: ['dynamodb:DeleteItem', 'dynamodb:UpdateItem'],
+  directory: [...onlyForWorkers, 'sqs:DeleteMessage', 'sqs:ReceiveMessage'],
 };
 
 /** Actions that IAM gives for all resources or for none. */

@@ -7,6 +7,7 @@ import {
   readFunctionsConfig,
   readRebalanceConfig,
   readWorkerConfig,
+  readDirectoryConfig,
 } from '../../shared/config.ts';
 import { BatonError } from '../../shared/errors.ts';
 
@@ -42,6 +43,7 @@ describe('a worker that is told nothing but the token', () => {
       heartbeatMs: 3000,
       missedHeartbeats: 3,
       eventTypes: undefined,
+      directoryEntities: new Set(['guilds', 'channels', 'threads', 'roles']),
       lingerMs: 250,
       envelopeEncoding: 'zstd',
       compress: 'zstd-stream',
@@ -268,4 +270,23 @@ test("intents have Discord's names", () => {
   expect(intentBits.get('MESSAGE_CONTENT')).toBe(GatewayIntentBits.MessageContent);
   expect(intentBits.get('AUTO_MODERATION_CONFIGURATION')).toBe(GatewayIntentBits.AutoModerationConfiguration);
   expect([...intentBits.keys()].filter((name) => !/^[A-Z]+(_[A-Z]+)*$/.test(name))).toEqual([]);
+});
+
+describe('the directory function', () => {
+  const token = { DISCORD_TOKEN: 'token' };
+
+  test('keeps guilds with whatever else is named, or nothing', () => {
+    const entities = (BATON_DIRECTORY: string) => [
+      ...readDirectoryConfig({ ...token, BATON_DIRECTORY }).directoryEntities,
+    ];
+    expect(entities('roles, members')).toEqual(['guilds', 'roles', 'members']);
+    expect(entities('off')).toEqual([]);
+    expect(() => entities('guilds,messages')).toThrow(/BATON_DIRECTORY="guilds,messages" must be off or entities/);
+  });
+
+  test('preloads members only where members are kept', () => {
+    const config = (more: object) => readDirectoryConfig({ ...token, BATON_DIRECTORY_PRELOAD: 'members', ...more });
+    expect(() => config({})).toThrow(/BATON_DIRECTORY must name them, too/);
+    expect([...config({ BATON_DIRECTORY: 'members' }).directoryPreload]).toEqual(['members']);
+  });
 });
