@@ -55,7 +55,11 @@ export class HandlerFleet implements FleetAccess {
     { shards }: { readonly shards?: readonly number[] } = {},
   ): Promise<ShardAnswer<Result>> {
     await parseQueryArguments(query, args);
-    const answer = await this.#fleet.askShards(shards ?? 'all', { kind: 'query', name: query.name, args: args ?? null });
+    const answer = await this.#fleet.askShards(shards ?? 'all', {
+      kind: 'query',
+      name: query.name,
+      args: args ?? null,
+    });
     return answer as ShardAnswer<Result>;
   }
 

@@ -384,6 +384,7 @@ const fleetAnswers: { readonly [method in keyof FleetAccess]: Awaited<ReturnType
   updatePresence: { results: [], missing: [] },
   updateVoiceState: { state: 'sent' },
   requestMembers: { state: 'sent' },
+  query: { results: [], missing: [] },
   send: { id: 'test' },
   sendToGuild: { id: 'test' },
   broadcast: { id: 'test', sent: [], missing: [] },
