@@ -22,6 +22,7 @@ import type { Incarnation, WorkerReport } from '../../shared/coordination/model.
 import { BatonError, messageOf } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/logger.ts';
 import type { ShardKey } from '../../shared/sharding.ts';
+import { waitAtMost } from '../../shared/wait-at-most.ts';
 import type { Shard } from '../shard/shard.ts';
 import { EventTap } from './event-tap.ts';
 
@@ -67,6 +68,7 @@ const maxRunning = 256;
 /** All that one reply may hold. */
 const maxReplyBytes = 8 * 1024 * 1024;
 const replyAttempts = 3;
+const endPatienceMs = 1000;
 const replyRetryMs = 200;
 
 /** Answers the requests that arrive on a worker's control queue. Nothing here holds up the queue, or a shard. */
@@ -95,11 +97,17 @@ export class ControlService {
     this.#running.add(task);
   }
 
-  /** Serves until `signal` aborts, then waits for what is being answered. */
+  /** Serves until `signal` aborts; then what is being answered has a moment to end, whatever the table does. */
   async run(signal: AbortSignal): Promise<void> {
-    await this.tap.run(signal);
+    const { clock } = this.#options;
+    const tapping = this.tap.run(signal);
+    await untilAborted(signal);
     this.#ending.abort();
-    await Promise.all(this.#running);
+    await waitAtMost(
+      endPatienceMs,
+      Promise.all([tapping, ...this.#running]).then(() => {}),
+      clock,
+    );
   }
 
   #isNew({ id, sending }: RequestMessage): boolean {
@@ -282,6 +290,11 @@ class Refused extends Error {
   }
 }
 
+async function untilAborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}
+
 function refusal({ shards }: RequestMessage, code: FailureCode, reason: string): Outcome[] {
   if (shards === undefined) return [{ ok: false, code, reason }];
   return shards.map((shard) => ({ shard, ok: false, code, reason }));
@@ -298,6 +311,7 @@ async function settle(
     const late = Promise.withResolvers<never>();
     const expire = () => late.reject(new Refused('timed-out', `not done within ${Math.round(withinMs)} ms`));
     signal.addEventListener('abort', expire, { once: true });
+    if (signal.aborted) expire();
     try {
       return { ...name, ok: true, value: await Promise.race([run(), late.promise]) };
     } finally {

@@ -185,7 +185,7 @@ export class Fleet {
 
   /**
    * Live events, as summaries, until `signal` aborts. Workers that join are tapped within seconds.
-   * @throws {BatonError} `REQUEST_INVALID`, `STORE_UNREACHABLE`.
+   * @throws {BatonError} `REQUEST_INVALID`, `STORE_UNREACHABLE`, and `REQUEST_FAILED` when no worker takes part.
    */
   async *tail({ types = [], guilds = [], perSecond = 100, signal }: TailOptions): AsyncGenerator<TailBatch> {
     const { clock, random, replies } = this.#options;
@@ -198,11 +198,16 @@ export class Fleet {
       perSecond,
       forMs: tailForMs,
     };
+    refuseFlawed(request, 'workers');
     let extendAtMs = Number.NEGATIVE_INFINITY;
+    let extending: Promise<WorkerAnswer<unknown>> | undefined;
     while (!signal.aborted) {
       if (clock.monotonicMs() >= extendAtMs) {
+        if (extending !== undefined) refuseIfNobody(await extending);
         extendAtMs = clock.monotonicMs() + tailForMs / 3;
-        await this.askWorkers('all', request, { withinMs: tailForMs / 5, signal });
+        extending = this.askWorkers('all', request, { withinMs: tailForMs / 5, signal });
+        // Events do not wait for workers that say nothing; a fault is thrown at the next turn.
+        extending.catch(() => {});
       }
       const found = (await replies.receive(tail)).sort((one, other) => (one.from < other.from ? -1 : 1));
       await replies.forget(tail, found);
@@ -296,6 +301,11 @@ function refuseFlawed(request: ShardRequest | WorkerRequest, to: 'shards' | 'wor
   if (bytes <= maxRequestBytes) return;
   const reason = `${request.kind}: the request has ${bytes} bytes, at most ${maxRequestBytes} are sent`;
   throw new BatonError('REQUEST_INVALID', reason);
+}
+
+function refuseIfNobody({ results, missing }: WorkerAnswer<unknown>): void {
+  if (results.length > 0) return;
+  throw new BatonError('REQUEST_FAILED', missing[0]?.reason ?? 'no live events: no worker is registered');
 }
 
 function withinMsOf(request: ShardRequest | WorkerRequest, { withinMs }: AskOptions): number {

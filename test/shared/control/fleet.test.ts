@@ -211,4 +211,16 @@ describe('a tail', () => {
     await rig.clock.advance(11_000);
     expect(tap?.isOpen).toBe(false);
   });
+
+  test('of a fleet whose workers say nothing ends with the reason', async () => {
+    await using rig = await fleetOf(1);
+    (await rig.worker('alpha', [0])).isSilent = true;
+    const batches = rig.fleet.tail({ signal: new AbortController().signal });
+    await expect(rig.settled(batches.next())).rejects.toMatchObject({
+      code: 'REQUEST_FAILED',
+      message: 'no answer from alpha within 2000 ms',
+    });
+    const flawed = rig.fleet.tail({ types: ['message'], signal: new AbortController().signal });
+    await expect(flawed.next()).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
+  });
 });
