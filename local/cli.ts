@@ -1,10 +1,11 @@
 import packageFile from '../package.json' with { type: 'json' };
 import { Command, CommanderError, type OptionValues } from 'commander';
 import { BatonError, messageOf } from '../shared/errors.ts';
+import type { ConsoleOptions } from './console-command.ts';
 import type { ChaosOptions } from './chaos-command.ts';
 import type { AskCommandOptions } from './ask-commands.ts';
 import type { OperateOptions } from './operate-commands.ts';
-import { durationMs, listOf, minutes, textLike, wholeNumber } from './option-values.ts';
+import { durationMs, functionUrl, listOf, minutes, textLike, wholeNumber } from './option-values.ts';
 import type { RegisterCommandsOptions } from './register-commands-command.ts';
 import type { StartOptions } from './start-command.ts';
 import type { StatusPart } from './status-command.ts';
@@ -125,6 +126,19 @@ function createProgram(setExitCode: (code: number) => void): Command {
     .action(async (options: RegisterCommandsOptions) => {
       const { printRegisterCommands } = await import('./register-commands-command.ts');
       await printRegisterCommands(options);
+    });
+
+  command(
+    'console',
+    'show the console of a deployed fleet',
+    'baton console --url https://….lambda-url.us-east-1.on.aws',
+  )
+    .requiredOption('--url <url>', 'function URL of the stats function: output ConsoleUrl of the stack', functionUrl)
+    .option('--operator-url <url>', 'to act as well: output OperatorUrl of the stack', functionUrl)
+    .option('--port <number>', 'port on this machine; 0 for any', wholeNumber(0, 65_535))
+    .action(async (options: ConsoleOptions) => {
+      const { serveConsole } = await import('./console-command.ts');
+      await serveConsole(options);
     });
 
   const status = (part: StatusPart) => async (options: OptionValues) => {

@@ -40,3 +40,11 @@ export function textLike(pattern: RegExp, allowed: string): (text: string) => st
     return text;
   };
 }
+
+/** For commander: an https URL, or http on this machine. Signed requests go there, so it must be nobody else's. */
+export function functionUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const isSafe = url?.protocol === 'https:' || (url?.protocol === 'http:' && url.hostname === '127.0.0.1');
+  if (url === undefined || !isSafe) throw new InvalidArgumentError('It must be an https URL.');
+  return url;
+}

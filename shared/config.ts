@@ -395,6 +395,23 @@ export function readStatsConfig(env: Environment): StatsConfig {
   });
 }
 
+/** What the operate function is told from outside. Heartbeats must be those of the workers. */
+export interface OperateConfig extends FleetConfig {
+  readonly heartbeatMs: number;
+  readonly missedHeartbeats: number;
+  readonly logLevel: LogLevel;
+}
+
+/** @throws {BatonError} `CONFIG_INVALID`, naming every bad variable at once. */
+export function readOperateConfig(env: Environment): OperateConfig {
+  const read = new EnvironmentReader(env);
+  return read.finish({
+    ...readFleet(read),
+    ...readLiveness(read),
+    logLevel: read.withDefault('BATON_LOG_LEVEL', oneOf(logLevels), 'info'),
+  });
+}
+
 function readService(read: EnvironmentReader): ServiceConfig | undefined {
   const name = pattern(/^[\w-]{1,255}$/, '1 to 255 letters, digits, _ or -');
   const cluster = read.optional('BATON_ECS_CLUSTER', name);

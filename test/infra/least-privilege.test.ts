@@ -57,6 +57,7 @@ const deployed: readonly DeployedProgram[] = [
   deployedFunction('interactions-endpoint', logging),
   deployedFunction('rebalance', logging),
   deployedFunction('stats', logging),
+  deployedFunction('operate', logging),
   deployedFunction('directory', logging),
 ];
 
@@ -86,6 +87,14 @@ const leftAtDefault: Readonly<Partial<Record<ProgramName, readonly string[]>>> =
   // Read along with the names of the fleet, and not used by functions.
   events: ['BATON_INTERACTIONS_QUEUE', 'DISCORD_API_URL', 'DISCORD_TOKEN'],
   rebalance: [
+    'BATON_DIRECTORY_TABLE',
+    'BATON_EVENTS_QUEUE',
+    'BATON_INTERACTIONS_QUEUE',
+    // Those of the workers, where `workerEnvironment` has them.
+    'BATON_HEARTBEAT_MS',
+    'BATON_MISSED_HEARTBEATS',
+  ],
+  operate: [
     'BATON_DIRECTORY_TABLE',
     'BATON_EVENTS_QUEUE',
     'BATON_INTERACTIONS_QUEUE',
@@ -128,6 +137,7 @@ const notCalled: Readonly<Partial<Record<ProgramName, readonly string[]>>> = {
   interactions: onlyForWorkers,
   'interactions-endpoint': [...onlyForWorkers, 'sqs:DeleteMessage', 'sqs:ReceiveMessage'],
   stats: ['dynamodb:DeleteItem', 'dynamodb:UpdateItem'],
+  operate: ['sqs:CreateQueue', 'sqs:DeleteMessage', 'sqs:ReceiveMessage', 'sqs:TagQueue'],
   directory: [...onlyForWorkers, 'sqs:DeleteMessage', 'sqs:ReceiveMessage'],
 };
 

@@ -118,7 +118,7 @@ describe('actions', () => {
     expect(fleet.actions).toEqual([{ kind: 'migrate', shard: 3, to: 'worker-2' }]);
   });
 
-  test.each([
+  test.each<{ what: string; headers: Record<string, string>; withToken?: boolean; status: number }>([
     { what: 'without a token', headers: {}, status: 401 },
     { what: 'with another token', headers: { 'x-baton-token': 'x'.repeat(43) }, status: 401 },
     { what: 'of another site', headers: { origin: 'https://evil.example' }, withToken: true, status: 403 },

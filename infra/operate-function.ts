@@ -1,0 +1,73 @@
+import { CfnOutput, Duration, Stack, Validations } from 'aws-cdk-lib';
+import { ManagedPolicy, PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import { FunctionUrl, FunctionUrlAuthType } from 'aws-cdk-lib/aws-lambda';
+import type { Construct } from 'constructs';
+import { controlQueuePrefix } from '../shared/fleet-resources.ts';
+import type { FleetTable } from './fleet-table.ts';
+import { HandlerFunction, type HandlerFunctionProps } from './handler-function.ts';
+import type { StatsFunction } from './stats-function.ts';
+
+/** A drain takes what a task's stop timeout is at most, and some for looking. */
+const timeout = Duration.seconds(180);
+
+export interface OperateFunctionProps extends Omit<HandlerFunctionProps, 'program' | 'description' | 'timeout'> {
+  readonly fleet: string;
+  readonly coordination: FleetTable;
+  readonly stats: StatsFunction;
+}
+
+/** What operators do from the console: move, drain, respawn, rebalance. Its URL answers principals of the account alone. */
+export class OperateFunction extends HandlerFunction {
+  readonly url: FunctionUrl;
+  /** May look at the console and act. */
+  readonly operatorPolicy: ManagedPolicy;
+
+  constructor(scope: Construct, id: string, props: OperateFunctionProps) {
+    const { fleet, coordination, stats, ...rest } = props;
+    super(scope, id, {
+      ...rest,
+      program: 'operate',
+      description: 'Carries out what operators ask for',
+      timeout,
+      environment: { ...rest.environment, BATON_TABLE: coordination.table.tableName },
+    });
+    coordination.table.grant(
+      this.function,
+      'dynamodb:BatchGetItem',
+      'dynamodb:DeleteItem',
+      'dynamodb:GetItem',
+      'dynamodb:PutItem',
+      'dynamodb:Query',
+      'dynamodb:UpdateItem',
+    );
+    this.function.addToRolePolicy(
+      new PolicyStatement({
+        actions: ['sqs:DeleteQueue', 'sqs:SendMessage'],
+        resources: [Stack.of(this).formatArn({ service: 'sqs', resource: `${controlQueuePrefix(fleet)}*` })],
+      }),
+    );
+    Validations.of(this).acknowledge({
+      id: `AwsSolutions::AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:sqs:<AWS::Region>:<AWS::AccountId>:${controlQueuePrefix(fleet)}*]`,
+      reason: 'It talks to workers, whose control queues are made when they start: only the prefix is known.',
+    });
+    this.url = new FunctionUrl(this, 'Url', { function: this.function, authType: FunctionUrlAuthType.AWS_IAM });
+    const functions = [this.function.functionArn, stats.function.functionArn];
+    this.operatorPolicy = new ManagedPolicy(this, 'Operator', {
+      managedPolicyName: `${fleet}-console-operator`,
+      description: `Looks at the console of ${fleet} and acts`,
+      statements: [
+        new PolicyStatement({ actions: ['lambda:InvokeFunctionUrl'], resources: functions }),
+        new PolicyStatement({
+          actions: ['lambda:InvokeFunction'],
+          resources: functions,
+          conditions: { Bool: { 'lambda:InvokedViaFunctionUrl': 'true' } },
+        }),
+      ],
+    });
+    new CfnOutput(this, 'OperatorUrl', {
+      key: 'OperatorUrl',
+      description: 'For baton console --operator-url',
+      value: this.url.url,
+    });
+  }
+}
