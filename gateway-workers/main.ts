@@ -8,6 +8,7 @@ import { DynamoDbStore } from '../shared/coordination/dynamodb-store.ts';
 import { createDiscordRest } from '../shared/discord-rest.ts';
 import { BatonError, messageOf } from '../shared/errors.ts';
 import { handlerManifest as manifest } from '../shared/handler-manifest.generated.ts';
+import { privilegedIntentsIn } from '../shared/privileged-intents.ts';
 import type { Logger } from '../shared/logger.ts';
 import { resolveQueueUrl } from '../shared/provision.ts';
 import { systemRandom } from '../shared/random.ts';
@@ -79,6 +80,8 @@ async function runLives(
   process.on('SIGINT', onSignal);
   try {
     const options = workerOptions(config, workerId, env);
+    const privileged = privilegedIntentsIn(options.intents);
+    if (privileged.length > 0) logger.info({ intents: privileged }, 'worker.privileged_intents');
     await using runner = new SandboxRunner({ evalMode: config.evalMode, queries, clock: systemClock, logger });
     const ports = await connectPorts(config, logger, runner, () => drain.abort());
     const fleet = await agreeOnFleet(

@@ -3,6 +3,7 @@ import { join, relative } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { API } from '@discordjs/core';
 import { destination, pino } from 'pino';
+import { privilegedIntentUsers } from '../functions/kit/handler-manifest.ts';
 import { systemClock } from '../shared/clock.ts';
 import { createDiscordRest } from '../shared/discord-rest.ts';
 import type { Logger } from '../shared/logger.ts';
@@ -94,6 +95,11 @@ export async function start(options: StartOptions): Promise<number> {
     const following = new AbortController();
     const followed = fleet.console.run(following.signal);
     server.attach(fleet.console);
+    for (const [intent, handlers] of privilegedIntentUsers(fleet.registry)) {
+      view.note(
+        `Privileged intent ${intent}, to be switched on in Discord's developer portal, for ${handlers.join(', ')}`,
+      );
+    }
     const development = developmentOf(options, fleet, view);
     try {
       await development?.start();

@@ -1,4 +1,5 @@
 import { intentBits } from '../../shared/config.ts';
+import { privilegedIntentNames } from '../../shared/privileged-intents.ts';
 import type { EventType } from './event-types.ts';
 
 /** Intents by Discord's names (Discord, "Gateway", List of Intents). */
@@ -26,11 +27,7 @@ export type IntentName =
   | 'DIRECT_MESSAGE_POLLS';
 
 /** Intents that have to be switched on for the application, and reviewed from 10,000 users on. */
-export const privilegedIntents: ReadonlySet<IntentName> = new Set([
-  'GUILD_MEMBERS',
-  'GUILD_PRESENCES',
-  'MESSAGE_CONTENT',
-]);
+export const privilegedIntents: ReadonlySet<IntentName> = new Set(privilegedIntentNames);
 
 const none: readonly IntentName[] = [];
 const messages: readonly IntentName[] = ['GUILD_MESSAGES', 'DIRECT_MESSAGES'];

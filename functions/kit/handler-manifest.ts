@@ -25,3 +25,14 @@ export function deriveManifest(registry: Registry): HandlerManifest {
     privilegedIntents: [...intents].filter((intent) => privilegedIntents.has(intent)).sort(),
   };
 }
+
+/** Privileged intents, each with the handlers that ask for it. */
+export function privilegedIntentUsers(registry: Registry): ReadonlyMap<IntentName, readonly string[]> {
+  const users = new Map<IntentName, Set<string>>();
+  for (const { definition, name } of [...registry.events.values()].flat()) {
+    for (const intent of definition.intents ?? definition.types.flatMap(defaultIntents)) {
+      if (privilegedIntents.has(intent)) users.set(intent, (users.get(intent) ?? new Set()).add(name));
+    }
+  }
+  return new Map([...users].map(([intent, names]) => [intent, [...names]]));
+}

@@ -6,8 +6,9 @@ import { defineCommand } from '../../../functions/kit/define-command.ts';
 import { defineEvent } from '../../../functions/kit/define-event.ts';
 import { defaultIntents, intentsOfEvent, intentsToBits } from '../../../functions/kit/event-intents.ts';
 import { generateHandlerLists } from '../../../functions/kit/generate-handler-lists.ts';
-import { deriveManifest } from '../../../functions/kit/handler-manifest.ts';
+import { deriveManifest, privilegedIntentUsers } from '../../../functions/kit/handler-manifest.ts';
 import { createRegistry } from '../../../functions/kit/registry.ts';
+import { privilegedIntentsIn } from '../../../shared/privileged-intents.ts';
 
 test('the generated files are up to date', async () => {
   for (const { path, text } of await generateHandlerLists()) {
@@ -39,6 +40,24 @@ test('event types and intents come from the handlers; commands need none', () =>
       GatewayIntentBits.MessageContent,
     privilegedIntents: ['GUILD_MEMBERS', 'MESSAGE_CONTENT'],
   });
+});
+
+test('privileged intents are told with the handlers that ask for them', () => {
+  const exports = {
+    messages: defineEvent(['MESSAGE_CREATE', 'MESSAGE_UPDATE'], () => {}, {
+      intents: ['GUILD_MESSAGES', 'MESSAGE_CONTENT'],
+    }),
+    members: defineEvent(['GUILD_MEMBER_ADD', 'GUILD_MEMBER_REMOVE'], () => {}),
+    more: defineEvent('GUILD_MEMBER_UPDATE', () => {}),
+    typing: defineEvent('TYPING_START', () => {}),
+  };
+  const registry = createRegistry([{ file: 'a.ts', exports }]);
+  expect([...privilegedIntentUsers(registry)]).toEqual([
+    ['MESSAGE_CONTENT', ['a.ts#messages']],
+    ['GUILD_MEMBERS', ['a.ts#members', 'a.ts#more']],
+  ]);
+  const { intents, privilegedIntents } = deriveManifest(registry);
+  expect(privilegedIntentsIn(intents)).toEqual(privilegedIntents);
 });
 
 test('without handlers, workers still see guilds', () => {
