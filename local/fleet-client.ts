@@ -39,7 +39,9 @@ export async function withFleet<T>(env: NodeJS.ProcessEnv, command: (client: Fle
     const replies = new DynamoDbReplies(documents, config.table, systemClock);
     const fleet = new Fleet({ store, control, replies, ...tools });
     const operations = new FleetOperations({ store, control, fleet, ...tools });
-    return await command({ config, store, control, fleet, operations });
+    const result = await command({ config, store, control, fleet, operations });
+    await fleet.tidied();
+    return result;
   } finally {
     for (const client of [documents, sqs, receivingSqs]) client.destroy();
   }

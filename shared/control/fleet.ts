@@ -119,6 +119,8 @@ const tailLookMs = 250;
 export class Fleet {
   readonly #options: FleetOptions;
   readonly #register: WorkerRegister;
+  /** What is tidied up behind requests, while nobody waits for it. */
+  readonly #tidying = new Set<Promise<void>>();
   /** The generation changes with a reshard alone. */
   #state: { readonly fleet: FleetState; readonly readAtMs: number } | undefined;
 
@@ -147,6 +149,7 @@ export class Fleet {
       withinMs: withinMsOf(request, options),
       signal: options.signal,
       register: this.#register,
+      tidying: this.#tidying,
     });
     return (await round.run()) as ShardAnswer<ShardResults[R['kind']]>;
   }
@@ -163,7 +166,13 @@ export class Fleet {
     refuseFlawed(request, 'workers');
     const records = await this.#options.store.listWorkers();
     const asked = workers === 'all' ? records : workers.map((name) => findWorker(records, name));
-    const round = new WorkerRound(this.#options, asked, request, withinMsOf(request, options), options.signal);
+    const round = new WorkerRound(this.#options, {
+      asked,
+      request,
+      withinMs: withinMsOf(request, options),
+      signal: options.signal,
+      tidying: this.#tidying,
+    });
     return (await round.run()) as WorkerAnswer<WorkerResults[R['kind']]>;
   }
 
@@ -176,6 +185,11 @@ export class Fleet {
     const [result] = results;
     if (result === undefined) throw new BatonError('REQUEST_FAILED', missingLine(missing));
     return result.value;
+  }
+
+  /** Resolves when the replies to past requests are removed. For whoever is about to close the clients. */
+  async tidied(): Promise<void> {
+    await Promise.all(this.#tidying);
   }
 
   /** Number of shards of the present generation. @throws {BatonError} `REQUEST_FAILED` before the fleet's first start. */
@@ -324,6 +338,12 @@ const isRepeatable: Readonly<Record<ShardRequest['kind'], boolean>> = {
   respawn: false,
 };
 
+interface Waiting {
+  readonly withinMs: number;
+  readonly signal: AbortSignal | undefined;
+  readonly tidying: Set<Promise<void>>;
+}
+
 /** The wait for replies to one request, shared by both kinds of rounds. */
 class ReplyWait {
   readonly id: string;
@@ -331,6 +351,7 @@ class ReplyWait {
   readonly expiresAtMs: number;
   readonly #options: FleetOptions;
   readonly #signal: AbortSignal | undefined;
+  readonly #tidying: Set<Promise<void>>;
   readonly #seen: Reply[] = [];
   readonly #known = new Set<string>();
   readonly #eagerUntilMs: number;
@@ -338,9 +359,10 @@ class ReplyWait {
   #sendings = 0;
   trouble: string | undefined;
 
-  constructor(options: FleetOptions, withinMs: number, signal: AbortSignal | undefined) {
+  constructor(options: FleetOptions, { withinMs, signal, tidying }: Waiting) {
     this.#options = options;
     this.#signal = signal;
+    this.#tidying = tidying;
     this.id = options.random.uuid();
     this.untilMs = options.clock.monotonicMs() + withinMs;
     this.#eagerUntilMs = options.clock.monotonicMs() + eagerForMs;
@@ -395,12 +417,16 @@ class ReplyWait {
     });
   }
 
-  /** Tidies up behind the request. What comes later goes by the table's time to live. */
-  async end(): Promise<void> {
+  /** Tidies up behind the request, beside whatever comes next. Replies that come later go by the table's time to live. */
+  end(): void {
     const { replies, logger } = this.#options;
-    await replies.forget(this.id, this.#seen).catch((error: unknown) => {
-      logger.debug({ error: messageOf(error) }, 'request.replies_not_forgotten');
-    });
+    const tidying = replies
+      .forget(this.id, this.#seen)
+      .catch((error: unknown) => {
+        logger.debug({ error: messageOf(error) }, 'request.replies_not_forgotten');
+      })
+      .finally(() => this.#tidying.delete(tidying));
+    this.#tidying.add(tidying);
   }
 
   noAnswer(workerId: string, withinMs: number): string {
@@ -415,12 +441,10 @@ type Pending =
   | { readonly kind: 'toAsk'; readonly atMs: number; readonly missing: Omit<MissingShard, 'shard'> }
   | { readonly kind: 'asked'; readonly of: WorkerRecord; readonly sending: number };
 
-interface ShardQuestion {
+interface ShardQuestion extends Waiting {
   readonly shardCount: number;
   readonly shards: readonly number[];
   readonly request: ShardRequest;
-  readonly withinMs: number;
-  readonly signal: AbortSignal | undefined;
   readonly register: WorkerRegister;
 }
 
@@ -437,7 +461,7 @@ class ShardRound {
   constructor(options: FleetOptions, question: ShardQuestion) {
     this.#options = options;
     this.#question = question;
-    this.#wait = new ReplyWait(options, question.withinMs, question.signal);
+    this.#wait = new ReplyWait(options, question);
     this.#rereadAtMs = options.clock.monotonicMs() + rereadLeasesMs;
     const missing = { code: 'unheld', reason: 'it was not asked in time' } as const;
     for (const shard of question.shards)
@@ -452,7 +476,7 @@ class ShardRound {
         await this.#routeAgain();
       }
     } finally {
-      await this.#wait.end();
+      this.#wait.end();
     }
     for (const [shard, pending] of this.#pending) this.#giveUp(shard, pending);
     return {
@@ -573,32 +597,28 @@ class ShardRound {
   }
 }
 
+interface WorkerQuestion extends Waiting {
+  readonly asked: readonly WorkerRecord[];
+  readonly request: WorkerRequest;
+}
+
 /** One request to workers. */
 class WorkerRound {
+  readonly #question: WorkerQuestion;
   readonly #wait: ReplyWait;
-  readonly #asked: readonly WorkerRecord[];
-  readonly #request: WorkerRequest;
-  readonly #withinMs: number;
 
-  constructor(
-    options: FleetOptions,
-    asked: readonly WorkerRecord[],
-    request: WorkerRequest,
-    withinMs: number,
-    signal: AbortSignal | undefined,
-  ) {
-    this.#wait = new ReplyWait(options, withinMs, signal);
-    this.#asked = asked;
-    this.#request = request;
-    this.#withinMs = withinMs;
+  constructor(options: FleetOptions, question: WorkerQuestion) {
+    this.#question = question;
+    this.#wait = new ReplyWait(options, question);
   }
 
   async run(): Promise<WorkerAnswer<unknown>> {
     const results: WorkerResult<unknown>[] = [];
     const missing: MissingWorker[] = [];
     const pending = new Map<number, WorkerRecord>();
-    for (const record of this.#asked) {
-      const sending = this.#wait.send(record, this.#request, undefined, (reason) => {
+    const { asked, request, withinMs } = this.#question;
+    for (const record of asked) {
+      const sending = this.#wait.send(record, request, undefined, (reason) => {
         if (pending.delete(sending)) missing.push({ ...nameOf(record), code: 'unreachable', reason });
       });
       pending.set(sending, record);
@@ -617,10 +637,10 @@ class WorkerRound {
         }
       }
     } finally {
-      await this.#wait.end();
+      this.#wait.end();
     }
     for (const record of pending.values()) {
-      const reason = this.#wait.noAnswer(record.workerId, this.#withinMs);
+      const reason = this.#wait.noAnswer(record.workerId, withinMs);
       missing.push({ ...nameOf(record), code: 'no-answer', reason });
     }
     return { results: results.sort(byName), missing: missing.sort(byName) };

@@ -137,6 +137,7 @@ describe('requests to shards', () => {
     const alpha = await rig.worker('alpha', [0, 1]);
     await rig.settled(rig.fleet.askShards('all', ping));
     const [{ id }] = alpha.read as [RequestMessage];
+    await rig.fleet.tidied();
     expect(await rig.replies.receive(id)).toEqual([]);
     alpha.stop.abort();
     await alpha.running;
