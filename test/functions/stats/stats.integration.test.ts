@@ -158,7 +158,12 @@ test('the Lambda entry keeps a minute, writes metrics, and answers the console',
     }),
   );
   queues.destroy();
-  await new DynamoDbTimeline(documents, config.table, new ManualClock({ wallClockMs: Date.now() }), seededRandom(1)).append({
+  await new DynamoDbTimeline(
+    documents,
+    config.table,
+    new ManualClock({ wallClockMs: Date.now() }),
+    seededRandom(1),
+  ).append({
     atMs: Date.now(),
     kind: 'grant',
     shards: [0],
