@@ -56,6 +56,8 @@ export class SimDiscord {
   /** READY takes up to this long. */
   slowestReadyMs = 300;
   readonly options: DiscordOptions;
+  /** Told of every new session; what it brings is on its way for at most `slowestReadyMs`. */
+  onStarted: (started: { process: SimProcess; record: SessionRecord; isStillRead: () => boolean }) => void = () => {};
   /** Told of every RESUME. */
   onResume: (sessionId: string, by: string) => void = () => {};
   /** Told when a client has closed the connection of a session that it may resume. */
@@ -330,6 +332,12 @@ export class SimDiscord {
     this.#sessions.set(id, session);
     (this.#byShard[shardId] as Session[]).push(session);
     connection.sessionId = id;
+    this.onStarted({
+      process: connection.process,
+      record: session.record,
+      isStillRead: () =>
+        session.record.ended === undefined && session.connection === connection && !connection.isStalled,
+    });
     const delayMs = this.#chance.between(5, this.slowestReadyMs);
     connection.heldUntilMs = this.#world.nowMs + delayMs;
     const guilds = this.guildsOf(shardId);

@@ -31,6 +31,8 @@ const dialAgainBoundMs = 6000;
 const travelMs = 100;
 /** A process that waits to be fenced waits no longer than this. */
 const latestWakingMs = 45_000;
+/** From READY until a checkpoint names the session. */
+const storedBoundMs = 3000;
 /** The second worker of an id is gone within this time: it watches for two heartbeats, then hands over what it has. */
 const givesWayBoundMs = 25_000;
 /** From then on nothing may be left to send within this time. */
@@ -88,6 +90,7 @@ class Simulation implements Surroundings {
     this.#chance = new Chance(seed, 'run');
     this.#workers = scenario.workers.map((plan) => new SimWorker(plan, this, new Chance(seed, plan.name)));
     this.#troubledMs = this.#workers.map(() => Number.NEGATIVE_INFINITY);
+    this.discord.onStarted = (started) => this.#watchStarted(started);
     this.discord.onResume = (sessionId, by) => this.#countResume(sessionId, by);
     this.discord.onLeft = (left) => this.#watchLeft(left);
     this.table.onFenceSent = (incarnation) => this.#wakeTheFenced(incarnation);
@@ -418,6 +421,17 @@ class Simulation implements Surroundings {
     const resumes = (this.#resumesOfFenced.get(name) ?? 0) + 1;
     this.#resumesOfFenced.set(name, resumes);
     if (resumes > 2) this.world.violate('taken in turn', `${name}, fenced, has RESUMEd it ${resumes} times`);
+  }
+
+  /** A session must be in a checkpoint soon after its READY, whatever still waits of the one before it. */
+  #watchStarted({ process, record, isStillRead }: Parameters<SimDiscord['onStarted']>[0]): void {
+    const { world, discord } = this;
+    const startedMs = world.nowMs;
+    world.time.after(discord.slowestReadyMs + storedBoundMs, () => {
+      const isHindered = !process.isAlive || process.isPaused || process.pausedUntilMs > startedMs;
+      if (isHindered || !isStillRead() || !this.#isTableReliable || record.isStored) return;
+      world.violate('session not stored', `session ${record.id} of shard ${record.shardId} by ${process.name}`);
+    });
   }
 
   /** Who closes the connection of a shard that is still its own must dial again soon. */

@@ -359,6 +359,18 @@ export const variants: Readonly<Record<string, Variant>> = {
     breaks: 'a worker goes unfenced before others could have found it dead',
     edits: [{ file: sendRules, find: 'unfencedAfterMs = 15_000;', replace: 'unfencedAfterMs = 5000;' }],
   },
+  'checkpoint-names-the-dead': {
+    breaks:
+      'the checkpoint speaks of a dead session as long as frames of it wait, so that its successor is lost with its owner',
+    focus: { groups: ['discord'], shape: 'longQueueOutage' },
+    edits: [
+      {
+        file: shard,
+        find: 'return newest === undefined || newest.ended ? emptyCheckpoint : newest.checkpoint();',
+        replace: 'return newest === undefined ? emptyCheckpoint : (this.stream?.checkpoint() ?? emptyCheckpoint);',
+      },
+    ],
+  },
   'two-of-an-id': {
     breaks: 'a worker stays although an earlier one of its id is alive',
     focus: { groups: [] },
