@@ -72,7 +72,13 @@ async function start(options: Partial<SimulatorOptions> = {}): Promise<void> {
     onEmit: (stream, n) => {
       emitted.set(stream, [...(emitted.get(stream) ?? []), n]);
     },
-    traffic: { eventsPerSecond: 200, interactionsPerSecond: 0, mix: 'no_privileged', directMessageShare: 0 },
+    traffic: {
+      eventsPerSecond: 200,
+      interactionsPerSecond: 0,
+      alternatesInteractions: false,
+      mix: 'no_privileged',
+      directMessageShare: 0,
+    },
     ...options,
   });
   const dynamodb = createDynamoDBClient('general');
