@@ -23,13 +23,13 @@ import {
   type Deferral,
   original,
 } from './answer-steps.ts';
-import type { SendFirstAnswer } from './first-answer.ts';
+import type { FirstAnswerWay } from './first-answer.ts';
 import { ephemeralWish, type HandlerMessage, messageParts } from './message-parts.ts';
 
 export interface InteractionAnswerDeps {
   readonly api: API;
   readonly interaction: APIInteraction;
-  readonly sendFirst: SendFirstAnswer;
+  readonly firstAnswer: FirstAnswerWay;
   /** Ends requests that follow the first answer. */
   readonly signal: AbortSignal;
   readonly clock: Clock;
@@ -71,6 +71,8 @@ export class InteractionAnswer implements InteractionAnswers {
     return this.#inTurn(async () => {
       const step = this.#step({ kind: 'reply', ephemeral: ephemeralWish(message) });
       if (step.how !== 'first') return void (await this.#carryOut(step, message));
+      const ephemeral = ephemeralWish(message) === true;
+      if (this.#mustComeLater(files)) return this.#deferredMessage({ as: 'message', ephemeral }, message);
       await this.#first({ type: InteractionResponseType.ChannelMessageWithSource, data: body }, files);
       this.#state = { kind: 'answered', replyId: original };
     });
@@ -96,6 +98,7 @@ export class InteractionAnswer implements InteractionAnswers {
       this.#requireMessage('update');
       const step = this.#step({ kind: 'update' });
       if (step.how !== 'first') return void (await this.#carryOut(step, message));
+      if (this.#mustComeLater(files)) return this.#deferredMessage({ as: 'update' }, message);
       await this.#first({ type: InteractionResponseType.UpdateMessage, data: body }, files);
       this.#state = { kind: 'answered', replyId: original };
     });
@@ -230,8 +233,19 @@ export class InteractionAnswer implements InteractionAnswers {
     }
   }
 
+  #mustComeLater(files: RawFile[] | undefined): boolean {
+    return files !== undefined && files.length > 0 && !this.#deps.firstAnswer.takesFiles;
+  }
+
+  /** Defers, and puts the message in place. */
+  async #deferredMessage(deferral: Deferral, message: HandlerMessage): Promise<void> {
+    await this.#defer(deferral);
+    await this.#edit(original, message);
+    this.#state = { kind: 'answered', replyId: original };
+  }
+
   async #first(body: APIInteractionResponse, files?: RawFile[]): Promise<void> {
-    await this.#deps.sendFirst({ body, files });
+    await this.#deps.firstAnswer.send(body, files);
     this.#firstAtMs = this.#deps.clock.monotonicMs();
   }
 

@@ -52,7 +52,7 @@ async function takeRecord(
       interaction,
       way: 'gateway',
       shard: () => shardContext(envelope.shard, envelope.epoch, deps.shards),
-      sendFirst: byCallbackRoute(deps.services.api, interaction, deadlines.everything),
+      firstAnswer: byCallbackRoute(deps.services.api, interaction, deadlines.everything),
       deadlines,
     });
   } catch (error) {

@@ -8,7 +8,7 @@ import type { HandlerServices } from '../kit/handler-context.ts';
 import type { Registry } from '../kit/registry.ts';
 import { routeInteraction, type RoutedInteraction } from '../kit/route-interaction.ts';
 import type { ShardContext } from '../kit/shard-context.ts';
-import type { SendFirstAnswer } from './first-answer.ts';
+import type { FirstAnswerWay } from './first-answer.ts';
 import { InteractionAnswer } from './interaction-answer.ts';
 import type { InteractionClaims } from './interaction-claims.ts';
 import type { InvocationDeadlines } from './invocation-deadlines.ts';
@@ -62,7 +62,7 @@ export interface Arrival {
   readonly interaction: APIInteraction;
   readonly way: InteractionWay;
   readonly shard: () => Promise<ShardContext> | ShardContext;
-  readonly sendFirst: SendFirstAnswer;
+  readonly firstAnswer: FirstAnswerWay;
   readonly deadlines: InvocationDeadlines;
 }
 
@@ -102,8 +102,8 @@ export async function runInteraction(deps: InteractionsDeps, arrival: Arrival): 
     return observed('duplicate');
   }
   const { api } = deps.services;
-  const { sendFirst } = arrival;
-  const answer = new InteractionAnswer({ api, interaction, sendFirst, signal: deadlines.everything, clock });
+  const { firstAnswer } = arrival;
+  const answer = new InteractionAnswer({ api, interaction, firstAnswer, signal: deadlines.everything, clock });
   if (!routed || !shard) {
     log.error({ type: interaction.type, name: nameOf(interaction) }, 'interactions.unknown');
     await apologize(answer, unknownText(interaction), log);

@@ -126,7 +126,6 @@ export function resolveOptions(given: Partial<SimulatorOptions>): SimulatorOptio
     traffic: {
       eventsPerSecond: 0,
       interactionsPerSecond: 0,
-      alternatesInteractions: false,
       mix: 'no_privileged',
       directMessageShare: 0.01,
     },

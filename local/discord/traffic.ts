@@ -18,9 +18,9 @@ export interface TrafficRates {
   readonly interactionsPerSecond: number;
   /**
    * With an interactions endpoint, every other interaction goes over the gateway all the same. Discord itself sends all
-   * of them to the endpoint.
+   * of them to the endpoint. @default false
    */
-  readonly alternatesInteractions: boolean;
+  readonly alternatesInteractions?: boolean;
   /** Frequency of the event types: a profile of `corpus/mix.json`, or weights by type. INTERACTION_CREATE is left out. */
   readonly mix: MixProfile | Readonly<Record<string, number>>;
   /** Share, 0 to 1, of the events that happen in a DM (shard 0), where their type allows it. */
@@ -134,7 +134,7 @@ export class Traffic {
   sendCommand(command: string, guild: Guild): InteractionRecord | undefined {
     const { endpoint } = this.#deps;
     if (endpoint.url === undefined) return this.#sendCommandToSessions(command, guild);
-    this.#viaGateway = this.#rates.alternatesInteractions && !this.#viaGateway;
+    this.#viaGateway = this.#rates.alternatesInteractions === true && !this.#viaGateway;
     return this.#viaGateway ? this.#sendCommandToSessions(command, guild) : this.#sendCommandToEndpoint(command, guild);
   }
 

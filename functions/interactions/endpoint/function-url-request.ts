@@ -9,6 +9,7 @@ export type FunctionUrlEvent = Pick<LambdaFunctionURLEvent, 'headers' | 'body' |
 export interface HttpResponse {
   readonly statusCode: number;
   readonly headers: Readonly<Record<string, string>>;
+  /** Not empty: an empty stream leaves the connection of a function URL open. */
   readonly body: string;
 }
 

@@ -1,7 +1,6 @@
 import type { Context } from 'aws-lambda';
 import { type APIInteraction, InteractionResponseType, InteractionType } from 'discord-api-types/v10';
 import { messageOf } from '../../../shared/errors.ts';
-import { byCallbackRoute, type SendFirstAnswer } from '../first-answer.ts';
 import { InvocationDeadlines } from '../invocation-deadlines.ts';
 import { type InteractionOutcome, type InteractionsDeps, runInteraction } from '../run-interaction.ts';
 import type { GuildShards } from './guild-shards.ts';
@@ -130,28 +129,14 @@ async function answer(
       interaction,
       way: 'http',
       shard: () => deps.shards.of(interaction.guild_id),
-      sendFirst: inResponse(respondOnce, byCallbackRoute(deps.services.api, interaction, deadlines.everything)),
+      // Files do not fit into JSON.
+      firstAnswer: { takesFiles: false, send: async (body) => respondOnce(jsonResponse(200, body)) },
       deadlines,
     });
     respondOnce(withoutAnswer(outcome));
   } finally {
     deadlines.cancel();
   }
-}
-
-/**
- * The first answer as the response. Files do not fit into JSON: then the answer goes by REST, and the response says so
- * (202 without a body).
- */
-function inResponse(respond: (response: HttpResponse) => void, byRest: SendFirstAnswer): SendFirstAnswer {
-  return async (answer) => {
-    if (answer.files === undefined || answer.files.length === 0) {
-      respond(jsonResponse(200, answer.body));
-      return;
-    }
-    await byRest(answer);
-    respond({ statusCode: 202, headers: {}, body: '' });
-  };
 }
 
 /** What is left to say when there is no answer for the user. Discord shows them that the application did not respond. */

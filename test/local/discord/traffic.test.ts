@@ -27,7 +27,6 @@ const shardCount = 4;
 const rates = {
   eventsPerSecond: 0,
   interactionsPerSecond: 0,
-  alternatesInteractions: false,
   mix: 'no_privileged',
   directMessageShare: 0.1,
 } as const;

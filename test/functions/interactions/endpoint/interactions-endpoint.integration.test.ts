@@ -376,11 +376,12 @@ describe('an interaction', () => {
     expect(outcomes()).toEqual(['unanswered']);
   });
 
-  test('answered with a file goes by REST, and the response leaves it to that', async () => {
+  test('answered with a file is deferred, and the file comes with the message', async () => {
     const { send, signed, command } = bench();
-    const sent = command('file');
-    expect(await send(signed(sent))).toEqual({ statusCode: 202, headers: {}, body: '' });
-    expect(discord.requests).toMatchObject([{ path: expect.stringContaining(`/interactions/${sent.id}/`) as string }]);
+    expect(json(await send(signed(command('file'))))).toEqual({ type: 5 });
+    expect(discord.requests).toMatchObject([
+      { method: 'PATCH', path: expect.stringContaining('@original') as string, body: { content: 'here' } },
+    ]);
   });
 
   test('that cannot be claimed has no answer: nobody knows whether it has run', async () => {
