@@ -6,7 +6,7 @@ import { collect, type DirectoryReader } from '../../shared/directory/directory-
 import type { DirectoryWriter } from '../../shared/directory/directory-writer.ts';
 import { fullListNonce } from '../../shared/directory/member-fold.ts';
 import type { SessionNumbers } from '../../shared/directory/session-numbers.ts';
-import { streamPosition } from '../../shared/directory/stream-position.ts';
+import { positionBehind, streamPosition } from '../../shared/directory/stream-position.ts';
 import { messageOf } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/logger.ts';
 import { type ShardKey, shardKey } from '../../shared/sharding.ts';
@@ -15,7 +15,7 @@ import type { FleetAccess } from '../kit/fleet-access.ts';
 export interface PreloadDeps {
   readonly preload: ReadonlySet<DirectoryPreload>;
   readonly entities: DirectoryEntities;
-  readonly reader: Pick<DirectoryReader, 'shardGuilds'>;
+  readonly reader: Pick<DirectoryReader, 'shardGuilds' | 'newestPosition'>;
   readonly writer: Pick<DirectoryWriter, 'fold' | 'noteMembersAsked'>;
   readonly sessions: Pick<SessionNumbers, 'numberOf'>;
   readonly store: Pick<CoordinationStore, 'readFleet' | 'readRoster'>;
@@ -34,6 +34,8 @@ export interface PreloadTotals {
   failed: number;
 }
 
+/** Of a guild in which something happens all the time. */
+const fetchAttempts = 5;
 /** Six REST requests each, of the fifty a second that a bot has. */
 const guildsPerRound = 40;
 /** A shard may send 120 commands a minute; what the bot itself sends comes first. */
@@ -99,23 +101,27 @@ async function count(
 }
 
 /**
- * As if the session had begun with the guild's GUILD_CREATE. Twice: what changes while the first is on its way is an
- * event of a guild that the directory does not know yet, and passed over; the second has it.
+ * As if the session had begun with the guild's GUILD_CREATE. Events of a guild that the directory does not know yet are
+ * passed over, and those that come between a snapshot and its being stored keep out what they do not know: so it is
+ * fetched again, each time as if it stood right behind the last event, until no event came in between.
  */
 async function fetchGuild(
-  { api, writer, entities }: PreloadDeps,
+  { api, writer, reader, entities }: PreloadDeps,
   shard: ShardKey,
   sessionNumber: number,
   guildId: string,
 ): Promise<void> {
-  for (const place of [0, 1]) {
+  // A session's first event is READY, its number 1: this stands before everything that the session tells.
+  let position = streamPosition(sessionNumber, 0);
+  for (let attempt = 1; attempt <= fetchAttempts; attempt += 1) {
     const guild = await api.guilds.get(guildId, { with_counts: true });
     const channels = entities.has('channels') ? await api.guilds.getChannels(guildId) : [];
     const { threads } = entities.has('threads') ? await api.guilds.getActiveThreads(guildId) : { threads: [] };
     const data = { ...guild, member_count: guild.approximate_member_count, channels, threads, unavailable: false };
-    // A session's first event is READY, its number 1: these stand before everything that the session tells.
-    const position = streamPosition(sessionNumber, place);
     await writer.fold(guildId, [{ type: 'GUILD_CREATE', guildId, shard, position, data }]);
+    const newest = await reader.newestPosition(guildId);
+    if (newest === undefined || (newest <= position && attempt > 1)) return;
+    position = positionBehind(newest);
   }
 }
 

@@ -15,6 +15,7 @@ import {
   shardPartition,
   shardsPartition,
 } from './directory-items.ts';
+import type { StreamPosition } from './stream-position.ts';
 import { unpackText } from './packed-json.ts';
 
 /** Keys of one BatchGetItem (DynamoDB's limit). */
@@ -96,6 +97,20 @@ export class DirectoryReader {
 
   async packed(guildId: string, kind: PackedKind, choice: ReadChoice = {}): Promise<PackedItem[]> {
     return collect(this.items<PackedItem>(guildPartition(guildId), { prefix: packedPrefix(kind), ...choice }));
+  }
+
+  /** The position of the last event that changed a guild; `undefined` when it is not known, or was left. */
+  async newestPosition(guildId: string): Promise<StreamPosition | undefined> {
+    const attributes = ['position', 'left'];
+    let newest: StreamPosition | undefined;
+    for await (const item of this.items<Pick<HeadItem, 'position'> & { left?: boolean }>(guildPartition(guildId), {
+      attributes,
+      consistent: true,
+    })) {
+      if (item.left === true) return undefined;
+      if (newest === undefined || item.position > newest) newest = item.position;
+    }
+    return newest;
   }
 
   /** Every shard that has had a session, of every generation. */

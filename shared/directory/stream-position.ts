@@ -11,6 +11,11 @@ export function streamPosition(sessionNumber: number, seq: number): StreamPositi
   return `${padded(sessionNumber)}.${padded(seq)}`;
 }
 
+/** A position behind this one and before that of every event after it: for what no event has told. */
+export function positionBehind(position: StreamPosition): StreamPosition {
+  return `${position}+`;
+}
+
 /** The session's number in a position. */
 export function sessionNumberOf(position: StreamPosition): number {
   return Number(position.slice(0, digits));
