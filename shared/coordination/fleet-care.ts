@@ -192,11 +192,12 @@ export class FleetCare {
     const { store, logger } = this.#options;
     const [first] = await store.readCheckpoints([{ incarnation, chunk: 0 }]);
     if (first !== undefined && first.fencedBy === undefined) return;
-    const entries = new Map(first?.entries);
-    for (let chunk = 1; first !== undefined; chunk += 1) {
-      const item = await this.#fenceItem(incarnation, chunk, undefined);
-      if (item === undefined || item === 'alive') break;
+    const entries = new Map<ShardKey, CheckpointEntry>();
+    let item = first;
+    for (let chunk = 1; item !== undefined; chunk += 1) {
       for (const [key, entry] of item.entries) entries.set(key, entry);
+      const next = await this.#fenceItem(incarnation, chunk, undefined);
+      item = next === 'alive' ? undefined : next;
     }
     this.#fenced.set(incarnation, entries);
     logger.warn({ fenced: incarnation }, 'worker.unregistered_owner');
