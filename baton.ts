@@ -12,7 +12,7 @@ export {
   valuesOf,
 } from './shared/control/shard-manager.ts';
 export type { ShardManagerOptions } from './shared/control/shard-manager-options.ts';
-export type { MissingCode, MissingShard, ShardAnswer, ShardResult } from './shared/control/fleet.ts';
+export type { MissingCode, MissingShard, ShardAnswer, ShardResult } from './shared/control/answers.ts';
 export {
   defineQuery,
   noArguments,

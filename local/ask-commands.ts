@@ -1,4 +1,4 @@
-import { type MissingShard, missingLine, type ShardAnswer } from '../shared/control/fleet.ts';
+import { type MissingShard, missingLine, type ShardAnswer } from '../shared/control/answers.ts';
 import type { ShardRequest } from '../shared/control/requests.ts';
 import { BatonError, messageOf } from '../shared/errors.ts';
 import { withFleet } from './fleet-client.ts';

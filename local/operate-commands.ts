@@ -1,5 +1,5 @@
 import { BatonError } from '../shared/errors.ts';
-import { missingLine } from '../shared/control/fleet.ts';
+import { missingLine } from '../shared/control/answers.ts';
 import { withFleet } from './fleet-client.ts';
 
 export interface OperateOptions {

@@ -1,5 +1,5 @@
 import { systemClock } from '../shared/clock.ts';
-import type { WorkerAnswer } from '../shared/control/fleet.ts';
+import type { WorkerAnswer } from '../shared/control/answers.ts';
 import type { WorkerReport } from '../shared/coordination/model.ts';
 import type { CoordinationStore } from '../shared/coordination/store.ts';
 import type { ShardReport } from '../shared/coordination/model.ts';

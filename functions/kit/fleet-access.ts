@@ -4,7 +4,7 @@ import type {
   GatewayVoiceStateUpdateData,
 } from 'discord-api-types/v10';
 import type { QueryDefinition } from '../../shared/control/define-query.ts';
-import type { ShardAnswer } from '../../shared/control/fleet.ts';
+import type { ShardAnswer } from '../../shared/control/answers.ts';
 import type { CommandResult } from '../../shared/control/requests.ts';
 import type { MessageReceipt } from '../../shared/control/shard-messages.ts';
 import type { FleetMessage } from './define-message.ts';

@@ -1,5 +1,6 @@
 import * as z from 'zod';
-import { type Fleet, missingLine } from '../../shared/control/fleet.ts';
+import { missingLine } from '../../shared/control/answers.ts';
+import type { Fleet } from '../../shared/control/fleet.ts';
 import type { FleetOperations } from '../../shared/control/fleet-operations.ts';
 import { BatonError, messageOf } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/logger.ts';

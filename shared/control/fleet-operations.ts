@@ -5,7 +5,8 @@ import { BatonError, messageOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { type ShardAddress, shardKey } from '../sharding.ts';
 import type { ControlPlane } from './control-queue.ts';
-import { checkedIds, type Fleet, findWorker } from './fleet.ts';
+import { checkedIds, findWorker } from './addressees.ts';
+import type { Fleet } from './fleet.ts';
 
 export interface FleetOperationsOptions {
   readonly store: Pick<

@@ -2,7 +2,9 @@ import type { Clock } from '../clock.ts';
 import { BatonError, messageOf } from '../errors.ts';
 import { parsePropertyPath } from './client-properties.ts';
 import { type AnyQuery, parseQueryArguments, type QueryDefinition } from './define-query.ts';
-import { checkedIds, type Fleet, type MissingShard, missingLine, type ShardAnswer } from './fleet.ts';
+import { checkedIds } from './addressees.ts';
+import { type MissingShard, missingLine, type ShardAnswer } from './answers.ts';
+import type { Fleet } from './fleet.ts';
 import type { LiveShardFigures, RespawnResult, ShardRequest, ShardResults } from './requests.ts';
 import { shown } from './shard-manager-options.ts';
 

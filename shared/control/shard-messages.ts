@@ -14,7 +14,7 @@ import {
 import { BatonError, messageOf } from '../errors.ts';
 import type { Random } from '../random.ts';
 import { shardIdOfGuild } from '../sharding.ts';
-import { checkedIds } from './fleet.ts';
+import { checkedIds } from './addressees.ts';
 
 /** Type of the synthetic dispatch that carries a message between shards. Discord has none of that name. */
 export const shardMessageType = 'BATON_MESSAGE';

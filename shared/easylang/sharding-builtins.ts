@@ -1,4 +1,4 @@
-import type { ShardAnswer } from '../control/fleet.ts';
+import type { ShardAnswer } from '../control/answers.ts';
 import type { ShardManager } from '../control/shard-manager.ts';
 import { maxTotalShards, type ShardManagerOptions } from '../control/shard-manager-options.ts';
 import { BatonError, messageOf } from '../errors.ts';

@@ -6,7 +6,7 @@ import { main } from '../../local/cli.ts';
 import { type LocalFleet, startFleet } from '../../local/fleet.ts';
 import type { SimulatedDiscord } from '../../local/simulated-discord.ts';
 import { systemClock } from '../../shared/clock.ts';
-import type { MissingShard, ShardAnswer } from '../../shared/control/fleet.ts';
+import type { MissingShard, ShardAnswer } from '../../shared/control/answers.ts';
 import type { Drain, Migration } from '../../shared/control/fleet-operations.ts';
 import type { LiveShardFigures } from '../../shared/control/requests.ts';
 import { silentLogger } from '../../shared/logger.ts';

@@ -1,7 +1,7 @@
 import { expect, expectTypeOf, test } from 'vitest';
 import * as z from 'zod';
 import { defineQuery, noArguments, queriesOf } from '../../../shared/control/define-query.ts';
-import type { ShardAnswer } from '../../../shared/control/fleet.ts';
+import type { ShardAnswer } from '../../../shared/control/answers.ts';
 import type { ShardManager } from '../../../shared/control/shard-manager.ts';
 
 const schema = z.object({ count: z.int().default(3), since: z.string().transform((text) => new Date(text)) });

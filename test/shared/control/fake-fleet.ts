@@ -1,4 +1,6 @@
-import { type AskOptions, checkedIds, type MissingShard, type ShardAnswer } from '../../../shared/control/fleet.ts';
+import { checkedIds } from '../../../shared/control/addressees.ts';
+import type { MissingShard, ShardAnswer } from '../../../shared/control/answers.ts';
+import type { AskOptions } from '../../../shared/control/fleet.ts';
 import type { LiveShardFigures, ShardRequest, ShardResults } from '../../../shared/control/requests.ts';
 import type { ShardFleet } from '../../../shared/control/shard-manager.ts';
 import { shardView } from './shard-view-fixture.ts';
