@@ -80,7 +80,6 @@ const stopTimeoutMs = 12_000;
 /** What is under way for longer than any takeover takes will not come. */
 const settlingMs = 90_000;
 const lookEveryMs = 1000;
-const latenessLastsMs = 3000;
 
 /**
  * Starts everything but the traffic.
@@ -317,7 +316,7 @@ export class LocalFleet {
   readonly #unfencedEnvelopes = new Set<string>();
   #deadLetters = 0;
   #crashes = 0;
-  #lateness = { atMs: Number.NEGATIVE_INFINITY, sentAtMs: 0 };
+  #lastSentAtMs: number | undefined;
   #expiredInteractions = 0;
   #isReady = false;
 
@@ -388,11 +387,11 @@ export class LocalFleet {
     return this.#deadLetters;
   }
 
-  /** How long ago the envelope that came last was sent: SQS hands out the oldest first. 0 when nothing comes. */
+  /** How long ago the envelope that came last was sent: SQS hands out the oldest first, so what waits is hardly older. */
   get queueAgeSeconds(): number {
-    const { atMs, sentAtMs } = this.#lateness;
-    const isRecent = this.#clock.monotonicMs() - atMs < latenessLastsMs;
-    return isRecent ? Math.max(0, Math.round((this.#clock.wallClockMs() - sentAtMs) / 100) / 10) : 0;
+    const sentAtMs = this.#lastSentAtMs;
+    if (sentAtMs === undefined) return 0;
+    return Math.max(0, Math.round((this.#clock.wallClockMs() - sentAtMs) / 100) / 10);
   }
 
   get unfencedEnvelopes(): number {
@@ -453,7 +452,7 @@ export class LocalFleet {
 
   takeEvent({ type, data, header, outcome, group, seq, receiveCount }: ObservedEvent): void {
     if (outcome === 'dead-lettered') this.#deadLetters += 1;
-    this.#lateness = { atMs: this.#clock.monotonicMs(), sentAtMs: header.at };
+    this.#lastSentAtMs = header.at;
     if (header.unfenced === true) this.#unfencedEnvelopes.add(`${group} ${header.session} ${header.first}`);
     const identity = readIdentity(data);
     if (this.discord === undefined) this.monitor.countDelivery();

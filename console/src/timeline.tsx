@@ -106,6 +106,7 @@ function sentence({ kind, shards, from, to, reason, by }: HappeningView): string
       return `${which}: ${from} to ${to}`;
     case 'handoff':
     case 'takeover':
+      if (from === to) return `${which}: ${from} to its new process`;
       return `${which}: ${from} to ${to ?? 'nobody yet'}`;
     case 'operator':
       return `${by ?? 'somebody'}: ${reason ?? 'action'}${which === '' ? '' : `, ${which.toLowerCase()}`}${to === undefined ? '' : ` to ${to}`}${from === undefined ? '' : ` ${from}`}`;

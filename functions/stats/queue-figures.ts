@@ -34,13 +34,7 @@ export class QueueFigures {
       this.#queue(interactions, interactionsDeadLetters),
       this.#readAges(),
     ]);
-    return {
-      events: { ...eventsView, ...(ages.events !== undefined && { oldestSeconds: ages.events }) },
-      interactions: {
-        ...interactionsView,
-        ...(ages.interactions !== undefined && { oldestSeconds: ages.interactions }),
-      },
-    };
+    return { events: withAge(eventsView, ages.events), interactions: withAge(interactionsView, ages.interactions) };
   }
 
   async #queue(name: string, deadLetters: string): Promise<QueueView> {
@@ -62,4 +56,10 @@ export class QueueFigures {
       inFlight: Number(Attributes?.ApproximateNumberOfMessagesNotVisible ?? 0),
     };
   }
+}
+
+/** An empty queue has no oldest message, whatever was told of it before. */
+function withAge(queue: QueueView, seconds: number | undefined): QueueView {
+  if (seconds === undefined) return queue;
+  return { ...queue, oldestSeconds: queue.waiting + queue.inFlight === 0 ? 0 : seconds };
 }
