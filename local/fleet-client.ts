@@ -8,6 +8,8 @@ import { SqsControlPlane } from '../shared/control/sqs-control-queue.ts';
 import { DynamoDbStore } from '../shared/coordination/dynamodb-store.ts';
 import { silentLogger } from '../shared/logger.ts';
 import { systemRandom } from '../shared/random.ts';
+import { DynamoDbTimeline } from '../shared/stats/dynamodb-timeline.ts';
+import { TimelineRecorder } from '../shared/stats/timeline.ts';
 
 /** The fleet that the environment names, as a command sees it. */
 export interface FleetClient {
@@ -16,6 +18,7 @@ export interface FleetClient {
   readonly control: SqsControlPlane;
   readonly fleet: Fleet;
   readonly operations: FleetOperations;
+  readonly timeline: TimelineRecorder;
 }
 
 /**
@@ -39,7 +42,11 @@ export async function withFleet<T>(env: NodeJS.ProcessEnv, command: (client: Fle
     const replies = new DynamoDbReplies(documents, config.table, systemClock);
     const fleet = new Fleet({ store, control, replies, ...tools });
     const operations = new FleetOperations({ store, control, fleet, ...tools });
-    const result = await command({ config, store, control, fleet, operations });
+    const timeline = new TimelineRecorder({
+      store: new DynamoDbTimeline(documents, config.table, systemClock, systemRandom),
+      ...tools,
+    });
+    const result = await command({ config, store, control, fleet, operations, timeline });
     await fleet.tidied();
     return result;
   } finally {

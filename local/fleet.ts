@@ -1,4 +1,3 @@
-import { userInfo } from 'node:os';
 import type { ObservedEvent } from '../functions/events/events-invocation.ts';
 import type { ObservedInteraction } from '../functions/interactions/run-interaction.ts';
 import { deriveManifest } from '../functions/kit/handler-manifest.ts';
@@ -38,6 +37,7 @@ import { HandoverTimes } from './handover-times.ts';
 import { Ledger } from './ledger.ts';
 import { LiveRegistry } from './live-registry.ts';
 import { LocalFunctions } from './local-functions.ts';
+import { operatorName } from './operator-name.ts';
 import { RestartBackoff } from './restart-backoff.ts';
 import { ShardMigrations } from './shard-migrations.ts';
 import { type ShardMove, ShardMoves } from './shard-moves.ts';
@@ -228,16 +228,6 @@ export async function startFleet(options: LocalFleetOptions): Promise<LocalFleet
   } catch (error) {
     await closeAll();
     throw error;
-  }
-}
-
-/** Who is at this machine, for the entries of what was done from the console. */
-function operatorName(): string {
-  try {
-    return userInfo().username;
-  } catch {
-    // A container may run under an id without a name.
-    return 'local';
   }
 }
 

@@ -7,6 +7,7 @@ import { BatonError } from '../shared/errors.ts';
 import { silentLogger } from '../shared/logger.ts';
 import { systemRandom } from '../shared/random.ts';
 import { parseShardKey } from '../shared/sharding.ts';
+import { asOperator } from './as-operator.ts';
 import { withFleet } from './fleet-client.ts';
 import { renderTable } from './text-table.ts';
 
@@ -23,10 +24,11 @@ type Plan = Extract<RebalanceResult, { kind: 'planned' }>;
  */
 export async function rebalance({ dryRun, json }: { dryRun: boolean; json: boolean }): Promise<void> {
   const rules = readRebalanceConfig(process.env);
-  await withFleet(process.env, async ({ store, control }) => {
+  await withFleet(process.env, async ({ store, control, timeline }) => {
     const handler = createRebalanceHandler({
       store,
       control,
+      timeline,
       rules,
       clock: systemClock,
       random: systemRandom,
@@ -34,10 +36,10 @@ export async function rebalance({ dryRun, json }: { dryRun: boolean; json: boole
     });
     process.stderr.write('looking who lives\n');
     const startedMs = systemClock.monotonicMs();
-    const result = await handler(
-      { dryRun },
-      { getRemainingTimeInMillis: () => roundWithinMs - (systemClock.monotonicMs() - startedMs) },
-    );
+    const round = () =>
+      handler({ dryRun }, { getRemainingTimeInMillis: () => roundWithinMs - (systemClock.monotonicMs() - startedMs) });
+    const result = await (dryRun ? round() : asOperator(timeline, { kind: 'rebalance', dryRun }, round));
+    await timeline.flush();
     if (result.kind !== 'planned') throw new BatonError('REQUEST_FAILED', `no plan: ${withoutPlan[result.kind]}`);
     const open = dryRun ? [] : await untilMoved(store, result);
     if (json) console.log(JSON.stringify({ ...result, notMoved: open }));

@@ -120,7 +120,10 @@ export class FleetActions {
   }
 }
 
-function deedOf(action: FleetAction): Pick<TimelineDeed, 'shards' | 'to' | 'name' | 'from'> & { reason: string } {
+/** The entry of an action in the timeline. */
+export function deedOf(
+  action: FleetAction,
+): Pick<TimelineDeed, 'shards' | 'to' | 'name' | 'from'> & { reason: string } {
   switch (action.kind) {
     case 'migrate':
       return { reason: 'migrate', shards: [action.shard], to: action.to };
