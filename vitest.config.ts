@@ -14,7 +14,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['test/**/*.test.ts'],
+          include: ['test/**/*.test.ts', 'functions/handlers/**/*.test.ts'],
           exclude: [...integration, ...scenarios, 'test/simulation/**', 'test/infra/**', 'test/console/**'],
         },
       },
@@ -24,9 +24,6 @@ export default defineConfig({
           include: ['test/console/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          // A figure of these is a share of a core.
-          fileParallelism: false,
-          sequence: { groupOrder: 2 },
         },
       },
       {

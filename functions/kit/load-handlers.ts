@@ -8,15 +8,22 @@ import type { HandlerFile } from './registry.ts';
 export const handlersDirectory = resolve(import.meta.dirname, '../handlers');
 
 /**
- * Imports every module below `directory`, in the order of their paths. A bundled Lambda has the generated list instead.
+ * Imports every module below `directory`, in the order of their paths, but tests (`*.test.ts`) and what begins with `_`:
+ * modules that only help others. A bundled Lambda has the generated list instead.
  * `query` makes the module system take a module for another than the one it has loaded before.
  * @throws {BatonError} `HANDLERS_INVALID`, naming the file that does not load and what it throws.
  */
 export async function loadHandlers(directory = handlersDirectory, { query = '' } = {}): Promise<HandlerFile[]> {
   const entries = await readdir(directory, { recursive: true, withFileTypes: true });
   const paths = entries
-    .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+    .filter((entry) => entry.isFile() && /(?<!\.test|\.d)\.ts$/.test(entry.name))
     .map((entry) => join(entry.parentPath, entry.name))
+    .filter(
+      (path) =>
+        !relative(directory, path)
+          .split(sep)
+          .some((part) => part.startsWith('_')),
+    )
     .sort();
   const shown = join(basename(dirname(directory)), basename(directory));
   return Promise.all(

@@ -88,7 +88,7 @@ export function createRegistry(files: readonly HandlerFile[]): Registry {
     );
     if (found.length === 0) {
       collector.problems.push(
-        `${file}: exports no definition; export what defineCommand, defineEvent or another define… function returns`,
+        `${file}: exports no definition; export what a define… function returns, or begin its name with _ if it only helps others`,
       );
     }
     for (const [exportName, definition] of found) {
