@@ -148,7 +148,8 @@ describe('a fleet under load', { timeout: 120_000 }, () => {
       .split('\n')
       .map((line) => JSON.parse(line) as { type: string; guildId?: string });
     expect(events.length).toBeGreaterThan(5);
-    const [{ type }] = events as [{ type: string }];
+    const counts = [...Map.groupBy(events, ({ type }) => type)].map(([type, { length }]) => ({ type, length }));
+    const { type } = counts.reduce((most, each) => (each.length > most.length ? each : most));
     const some = await baton('tail', '--type', type, '--duration', '2s');
     expect(some.code).toBe(0);
     for (const line of some.stdout.trim().split('\n')) expect(line).toContain(`  ${type} `);
