@@ -11,6 +11,7 @@ import { randomBelow, seededRandom, systemRandom } from '../shared/random.ts';
 import { type ChaosDone, type ChaosMix, planChaos, runChaos } from './chaos.ts';
 import { ConsoleServer } from './console-server.ts';
 import { DevMode } from './dev-mode.ts';
+import { writeEnvironmentFile } from './environment-file.ts';
 import { type LocalFleet, startFleet } from './fleet.ts';
 import { chaosTargets } from './fleet-chaos.ts';
 import type { FleetPhase, FleetSnapshot } from './fleet-snapshot.ts';
@@ -91,6 +92,9 @@ export async function start(options: StartOptions): Promise<number> {
       random: systemRandom,
       logger: fileLogger(logDirectory),
     });
+    const environmentFile = join(logDirectory, 'fleet.env');
+    writeEnvironmentFile(environmentFile, fleet.environment);
+    view.note(`Commands: . ${relative(process.cwd(), environmentFile)} && npx baton top`);
     if (fleet.endpointUrl !== undefined) view.note(`Interactions endpoint: ${fleet.endpointUrl}`);
     const following = new AbortController();
     const followed = fleet.console.run(following.signal);

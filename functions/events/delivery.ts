@@ -30,7 +30,7 @@ export interface Delivery {
   readonly events: readonly QueuedEvent[];
 }
 
-/** What a record is. Synthetic events (a body with `kind`), once there are any, are a third kind: no session, no marks. */
+/** What a record is. A message between shards is an envelope as well, of a session of its own. */
 export type ReadDelivery =
   | { readonly kind: 'envelope'; readonly delivery: Delivery }
   | { readonly kind: 'undecodable'; readonly record: SQSRecord; readonly reason: string };
