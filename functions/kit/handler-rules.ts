@@ -70,7 +70,9 @@ const optionLimits = {
 } as const;
 
 function fieldProblems(path: string, field: ModalField): string[] {
+  const isContradiction = 'minValues' in field && field.minValues === 0 && field.required === true;
   const common = [
+    ...(isContradiction ? [`${path}.minValues: 0 is nothing at all, and the field is required`] : []),
     ...lengthProblems(`${path}.label`, field.label, 1, 45),
     ...(field.description === undefined ? [] : lengthProblems(`${path}.description`, field.description, 0, 100)),
   ];

@@ -12,7 +12,7 @@ interface FieldBase {
   readonly label: string;
   /** At most 100 characters, shown below the label. */
   readonly description?: string;
-  /** @default true */
+  /** @default true, unless `minValues` is 0 */
   readonly required?: boolean;
 }
 

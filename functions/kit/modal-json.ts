@@ -36,7 +36,8 @@ function fieldJson(custom_id: string, field: ModalField, value: unknown): APICom
   if (field.type === 'checkbox') {
     return { type: ComponentType.Checkbox, custom_id, ...(typeof value === 'boolean' && { default: value }) };
   }
-  const { required = true } = field;
+  // Discord wants a field that takes no value not to be required.
+  const { required = !('minValues' in field && field.minValues === 0) } = field;
   switch (field.type) {
     case 'short':
     case 'paragraph':

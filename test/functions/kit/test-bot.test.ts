@@ -226,7 +226,14 @@ test('forms come back with their fields, whatever Discord leaves out', async () 
           ],
         },
       },
-      { component: { type: 3, min_values: 0, options: [{ value: 'a' }, { value: 'b', default: true }] } },
+      {
+        component: {
+          type: 3,
+          min_values: 0,
+          required: false,
+          options: [{ value: 'a' }, { value: 'b', default: true }],
+        },
+      },
       { component: { type: 23 } },
     ],
   });
