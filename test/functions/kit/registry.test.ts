@@ -208,6 +208,11 @@ describe('refuses, with file, field and rule,', () => {
     ['one radio button', field({ type: 'radio-group', options: ['a'] }), 'fields.f.options: must be 2 to 10, not 1'],
     ['an option twice', field({ type: 'string-select', options: ['a', 'a'] }), 'fields.f.options: "a" is there twice'],
     [
+      'a required field without a value',
+      field({ type: 'file-upload', minValues: 0, required: true }),
+      'fields.f.minValues: 0 is nothing at all, and the field is required',
+    ],
+    [
       '11 files',
       field({ type: 'file-upload', maxValues: 11 }),
       'fields.f.maxValues: must be a whole number from 1 to 10',
