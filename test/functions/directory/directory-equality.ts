@@ -72,8 +72,11 @@ const mix = {
 
 /** From time to time the bot leaves a guild, and joins one that it has left. */
 const moveEveryMs = 400;
-/** From the last event to the last word of the directory: a dead worker may have to be noticed first. */
-const settleWithinMs = 90_000;
+/**
+ * From the last event to the last word of the directory: a dead worker may have to be noticed first, and a message that
+ * was handed back because DynamoDB gave no answer stays hidden for three minutes.
+ */
+const settleWithinMs = 10 * 60_000;
 
 /**
  * A fleet of real processes and discord.js, side by side on one simulated Discord. The fleet's workers are killed,
