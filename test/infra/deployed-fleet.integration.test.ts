@@ -302,7 +302,9 @@ function countDeliveries(program: 'events' | 'interactions', { Records }: SQSEve
     const attribute = messageAttributes[eventsAttribute]?.binaryValue ?? '';
     const { header, frames } = decodeEnvelope(body, Buffer.from(attribute, 'base64'));
     for (const frame of frames) {
-      count((JSON.parse(frame) as { d: unknown }).d, header.unfenced === true);
+      const { t, d } = JSON.parse(frame) as { t: string; d: unknown };
+      // What is forwarded for the directory alone was not put into the ledger.
+      if (wanted.has(t)) count(d, header.unfenced === true);
     }
   }
 }
