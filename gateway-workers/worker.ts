@@ -144,7 +144,11 @@ export class WorkerLife {
         incarnation: this.incarnation,
         workerId: options.workerId,
         release: options.release,
-        host: { held: (key) => this.#held.get(key), report: () => this.report() },
+        host: {
+          held: (key) => this.#held.get(key),
+          report: () => this.report(),
+          usage: () => ({ memoryMb: this.#usage.memoryMb, uptimeMs: this.#uptimeMs }),
+        },
         clock,
         logger: this.#logger,
       });
@@ -653,6 +657,10 @@ export class WorkerLife {
     }
   }
 
+  get #uptimeMs(): number {
+    return Math.round(this.#ports.clock.monotonicMs() - this.#startedMs);
+  }
+
   /** Figures of this worker and its shards; rates and usage are those of the last few seconds. */
   report(): WorkerReport {
     const { cpuPercent, memoryMb } = this.#usage;
@@ -668,7 +676,7 @@ export class WorkerLife {
       coordinator: this.#coordinator?.hasRole ?? false,
       shards,
       figures: {
-        uptimeMs: Math.round(this.#ports.clock.monotonicMs() - this.#startedMs),
+        uptimeMs: this.#uptimeMs,
         commandsPerSecond,
         ...shards.reduce(addCounts, this.#formerCounts),
         flushMs: Math.round(this.#flushMs),

@@ -34,6 +34,8 @@ export interface RequestHost {
   /** The shard if this worker holds it. */
   held(key: ShardKey): RequestedShard | undefined;
   report(): WorkerReport;
+  /** Figures of the process alone, cheap enough to be asked for every shard. */
+  usage(): { readonly memoryMb: number; readonly uptimeMs: number };
 }
 
 /** What a worker process answers requests with. */
@@ -256,14 +258,14 @@ export class ControlService {
 
   #viewOf(shard: RequestedShard): ShardView {
     const { host, workerId } = this.#options;
-    const { memoryMb, figures } = host.report();
+    const { memoryMb, uptimeMs } = host.usage();
     return {
       shard: shard.shard,
       workerId,
       report: shard.report(),
       ...shard.roster,
       memoryMb,
-      workerUptimeMs: figures?.uptimeMs ?? 0,
+      workerUptimeMs: uptimeMs,
     };
   }
 

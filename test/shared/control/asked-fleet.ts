@@ -120,7 +120,11 @@ export class AskedFleet {
       incarnation: name,
       workerId: name,
       release: 'r1',
-      host: { held: (key) => worker.held.get(key), report },
+      host: {
+        held: (key) => worker.held.get(key),
+        report,
+        usage: () => ({ memoryMb: 181, uptimeMs: 1000 }),
+      },
       replies,
       drain: () => (worker.drains += 1),
       ...(runner && { runner }),
