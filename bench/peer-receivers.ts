@@ -11,7 +11,7 @@ const token = 'Ym90.bench.token';
 const gatewayBot = ({ gatewayUrl, shards }: ReceiveTask) => ({
   url: gatewayUrl,
   shards,
-  session_start_limit: { total: 1000, remaining: 1000, reset_after: 86_400_000, max_concurrency: 16 },
+  session_start_limit: { total: 1000, remaining: 1000, reset_after: 86_400_000, max_concurrency: Math.max(16, shards) },
 });
 
 const shardIds = ({ shards }: ReceiveTask) => Array.from({ length: shards }, (_, shardId) => shardId);

@@ -3,9 +3,14 @@ import { gatewayCompressions } from '../shared/config.ts';
 import { messageOf } from '../shared/errors.ts';
 import { durationMs, wholeNumber } from '../local/option-values.ts';
 import type { InteractionsBenchOptions } from './interactions-bench.ts';
+import type { MemoryBenchOptions } from './memory-bench.ts';
+import type { PlannersBenchOptions } from './planners-bench.ts';
 import type { ReceiveBenchOptions } from './receive-bench.ts';
+import type { RequestsBenchOptions } from './requests-bench.ts';
 import type { BroadcastBenchOptions } from './broadcast-bench.ts';
 import { mixes } from './traffic-tape.ts';
+import type { BringUpBenchOptions } from './bring-up-bench.ts';
+import type { DecodeBenchOptions } from './decode-bench.ts';
 import type { LatencyBenchOptions } from './latency-bench.ts';
 import type { WorkerBenchOptions } from './worker-bench.ts';
 
@@ -97,7 +102,65 @@ function program(): Command {
     .action(async (options: InteractionsBenchOptions) =>
       (await import('./interactions-bench.ts')).benchInteractions(options),
     );
+  program
+    .command('memory')
+    .description('memory of an idle shard beside that of a bare WebSocket, and of other libraries')
+    .option('--receivers <names>', 'of those measured', (text: string) => text.split(','), ['baton'])
+    .option('--compress <names>', `of ${gatewayCompressions.join(', ')}`, listOf(gatewayCompressions), ['none'])
+    .option('--shards <counts>', 'connections of a process, separated by commas', wholeNumbers(1, 2000), [1, 50, 200])
+    .option('--rounds <count>', 'times each is measured', wholeNumber(1, 100), 3)
+    .option('--json', 'print one JSON object', false)
+    .addHelpText(
+      'after',
+      '\nExample:\n  npm run bench -- memory --receivers baton,@discordjs/ws --compress none,zlib-stream',
+    )
+    .action(async (options: MemoryBenchOptions) => (await import('./memory-bench.ts')).benchMemory(options));
+  program
+    .command('requests')
+    .description('billed SQS requests, DynamoDB write units and bytes per million events, on a clock of its own')
+    .option('--rate <events>', 'events a second of a shard, separated by commas', numbers, [0.3, 3, 30, 100])
+    .option('--shards <counts>', 'shards of the worker, separated by commas', wholeNumbers(1, 2000), [16, 64])
+    .option('--linger <time>', 'length of a flush cycle', durationMs, 250)
+    .option('--mix <name>', `one of ${mixes.join(', ')}`, oneOf(mixes), 'message')
+    .option('--json', 'print one JSON object', false)
+    .addHelpText('after', '\nExample:\n  npm run bench -- requests --rate 3,30 --shards 64')
+    .action(async (options: RequestsBenchOptions) => (await import('./requests-bench.ts')).benchRequests(options));
+  program
+    .command('bring-up')
+    .description('time from the first IDENTIFY of a cold fleet to the last')
+    .option('--shards <count>', 'shards of the fleet', wholeNumber(1, 1000), 64)
+    .option('--workers <count>', 'worker processes', wholeNumber(1, 20), 3)
+    .option('--rounds <count>', 'fleets that are started', wholeNumber(1, 20), 1)
+    .option('--json', 'print one JSON object', false)
+    .addHelpText('after', '\nExample:\n  npm run bench -- bring-up --workers 4')
+    .action(async (options: BringUpBenchOptions) => (await import('./bring-up-bench.ts')).benchBringUp(options));
+  program
+    .command('planners')
+    .description('CPU time of the planners for a very large fleet')
+    .option('--shards <count>', 'shards of the fleet', wholeNumber(1, 100_000), 16_000)
+    .option('--workers <count>', 'workers of the fleet', wholeNumber(1, 10_000), 400)
+    .option('--rounds <count>', 'times each is measured', wholeNumber(1, 100), 5)
+    .option('--json', 'print one JSON object', false)
+    .addHelpText('after', '\nExample:\n  npm run bench -- planners --shards 4000 --workers 100')
+    .action(async (options: PlannersBenchOptions) => (await import('./planners-bench.ts')).benchPlanners(options));
+  program
+    .command('decode')
+    .description('CPU time of the events function: decoding envelopes and calling handlers')
+    .option('--events-per-envelope <count>', 'events of an envelope', wholeNumber(1, 500), 50)
+    .option('--rounds <count>', 'times each is measured', wholeNumber(1, 100), 5)
+    .option('--json', 'print one JSON object', false)
+    .addHelpText('after', '\nExample:\n  npm run bench -- decode --events-per-envelope 10')
+    .action(async (options: DecodeBenchOptions) => (await import('./decode-bench.ts')).benchDecode(options));
   return program;
+}
+
+/** For commander: numbers above zero, separated by commas. */
+function numbers(text: string): number[] {
+  return text.split(',').map((part) => {
+    const value = /^\d{1,6}(?:\.\d{1,3})?$/.test(part) ? Number(part) : Number.NaN;
+    if (!(value > 0)) throw new InvalidArgumentError('They must be numbers above zero such as 0.3,3,30.');
+    return value;
+  });
 }
 
 /** For commander: one name out of `known`. */

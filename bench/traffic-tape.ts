@@ -74,6 +74,18 @@ export function makeTape(mix: Mix, compress: GatewayCompression, count: number, 
   return { hello, session: Buffer.concat(session), events, ends, firstSeq, plainBytesPerEvent: plainBytes / count };
 }
 
+/** The dispatches alone, as JSON. */
+export function tapeFrames(mix: Mix, count: number): Buffer[] {
+  const { events, ends } = makeTape(mix, 'none', count, 'ws://127.0.0.1');
+  let start = 0;
+  return Array.from(ends, (end) => {
+    // Without the head of the WebSocket frame, which ends before the first brace.
+    const frame = events.subarray(events.indexOf('{', start), end);
+    start = end;
+    return frame;
+  });
+}
+
 const weights: Readonly<Record<Exclude<Mix, 'corpus'>, Readonly<Record<string, number>>>> = {
   small: { MESSAGE_DELETE: 4, MESSAGE_REACTION_REMOVE: 3, MESSAGE_POLL_VOTE_ADD: 2, CHANNEL_PINS_UPDATE: 1 },
   message: { MESSAGE_CREATE: 1 },

@@ -43,9 +43,15 @@ export interface FlushCycleOptions {
 
 /** Envelopes in one SendMessageBatch. */
 const maxBatchEntries = 10;
-/** With this many events an envelope is worth its share of a request, and waits for no more. */
-const worthSendingFrames = 10;
-const ripeAfterCycles = 0.8;
+/**
+ * A request carries ten envelopes at most, so its price is spread over the events of ten shards. A shard with fewer events than
+ * this waits for more, at most {@link longestWaitLingers}; what is older than {@link ripeAfterLingers} goes along when others must.
+ */
+const worthSendingFrames = 20;
+const longestWaitLingers = 1.9;
+const ripeAfterLingers = 1.1;
+/** How finely these times are kept. */
+const ticksPerLinger = 5;
 /** A heartbeat that failed is repeated this soon: three lost in a row would look like death. */
 const failedWriteRetryMs = 1000;
 /** Pause between two attempts to confirm while the table does not answer. */
@@ -72,7 +78,8 @@ export class FlushCycle {
   #lastWriteStartedMs = Number.NEGATIVE_INFINITY;
   #lastConfirmedStartMs: number | undefined;
   #failingSinceMs: number | undefined;
-  #lastCycleMs: number | undefined;
+  #lastCycleMs = Number.NEGATIVE_INFINITY;
+  #lastTickMs: number | undefined;
   #isFenced = false;
   #isUnfencedMode = false;
   #longestSendMs = 0;
@@ -155,23 +162,52 @@ export class FlushCycle {
   /** Runs until `signal` aborts or the worker is fenced, then waits for the sends that are under way. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock, lingerMs } = this.#options;
+    const tickMs = lingerMs / ticksPerLinger;
     while (!signal.aborted && !this.#isFenced) {
       const startedMs = clock.monotonicMs();
-      await this.#cycle(startedMs);
-      const restMs = Math.max(0, lingerMs - (clock.monotonicMs() - startedMs));
+      if (this.#lastTickMs !== undefined && startedMs - this.#lastTickMs > tickGapMs) this.#failingSinceMs = undefined;
+      this.#lastTickMs = startedMs;
+      if (this.#isDue(startedMs, tickMs)) await this.#cycle(startedMs);
+      const restMs = Math.max(0, tickMs - (clock.monotonicMs() - startedMs));
       if (!this.#isFenced) await this.#bell.wait(restMs, signal);
     }
     await Promise.all(this.#sends);
   }
 
+  /**
+   * Whether it is time for a cycle. One a linger is the rule while shards have much to send or something is in doubt.
+   * Otherwise it waits for company until the event that has waited longest must go, but never longer than that.
+   */
+  #isDue(nowMs: number, tickMs: number): boolean {
+    const { lingerMs } = this.#options;
+    const sinceLastMs = nowMs - this.#lastCycleMs;
+    const isLingerOver = sinceLastMs >= lingerMs;
+    const isUrgent = this.#isWriteUrgent || this.#isFlushUrgent;
+    if (isUrgent && (isLingerOver || this.#failingSinceMs === undefined)) return true;
+    if (isLingerOver && this.#isHeartbeatDue(nowMs)) return true;
+    if (sinceLastMs < lingerMs / 2) return false;
+    const mustGoMs = lingerMs * longestWaitLingers - tickMs;
+    for (const shard of this.#shards.values()) {
+      const { stream } = shard;
+      if (shard.isFrozen || stream === undefined || this.#inFlight.has(shard)) continue;
+      const { doubt, waitingSinceMs = nowMs } = stream;
+      if (isLingerOver && (doubt !== undefined || isWorthSending(stream))) return true;
+      if (doubt === undefined && nowMs - waitingSinceMs >= mustGoMs) return true;
+    }
+    return false;
+  }
+
+  #isHeartbeatDue(nowMs: number): boolean {
+    const { heartbeatMs, lingerMs } = this.#options;
+    const everyMs = this.#failingSinceMs === undefined ? heartbeatMs : Math.min(heartbeatMs, failedWriteRetryMs);
+    return nowMs - this.#lastWriteStartedMs >= everyMs - lingerMs;
+  }
+
   async #cycle(startedMs: number): Promise<void> {
-    const { clock, heartbeatMs, lingerMs } = this.#options;
-    if (this.#lastCycleMs !== undefined && startedMs - this.#lastCycleMs > tickGapMs) this.#failingSinceMs = undefined;
+    const { clock } = this.#options;
     this.#lastCycleMs = startedMs;
     const hasNews = this.#cutAndMark();
-    const everyMs = this.#failingSinceMs === undefined ? heartbeatMs : Math.min(heartbeatMs, failedWriteRetryMs);
-    const isHeartbeatDue = startedMs - this.#lastWriteStartedMs >= everyMs - lingerMs;
-    if (hasNews || isHeartbeatDue || this.#isWriteUrgent) {
+    if (hasNews || this.#isHeartbeatDue(startedMs) || this.#isWriteUrgent) {
       const isUrgent = this.#isWriteUrgent;
       this.#isWriteUrgent = false;
       this.#writing = this.#writeCheckpoint(isUrgent);
@@ -202,14 +238,9 @@ export class FlushCycle {
     return hasNews;
   }
 
-  /**
-   * A request carries ten envelopes at most, so what it costs is spread over the events of ten shards: a shard with few events
-   * lets a cycle pass when they have just come. Nothing waits for more than 1.8 cycles.
-   */
   #isRipe(stream: SessionStream, now: Now): boolean {
-    const { waitingSinceMs = now.monotonicMs, pendingFrames, ended } = stream;
-    if (ended || pendingFrames >= worthSendingFrames) return true;
-    return now.monotonicMs - waitingSinceMs >= this.#options.lingerMs * ripeAfterCycles;
+    if (isWorthSending(stream)) return true;
+    return now.monotonicMs - (stream.waitingSinceMs ?? now.monotonicMs) >= this.#options.lingerMs * ripeAfterLingers;
   }
 
   /** Whether the range has news for the checkpoint item. */
@@ -362,6 +393,11 @@ export class FlushCycle {
     const { clock } = this.#options;
     return { wallClockMs: clock.wallClockMs(), monotonicMs: clock.monotonicMs() };
   }
+}
+
+/** More company would not make it cheaper by much, or none will come. */
+function isWorthSending(stream: SessionStream): boolean {
+  return stream.pendingFrames >= worthSendingFrames || (stream.ended && stream.pendingFrames > 0);
 }
 
 /** Of the young, those that have waited longest, as many as there is room for in the last request of `count` envelopes. */

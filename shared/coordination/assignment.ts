@@ -87,16 +87,17 @@ export function planAssignments({ leases, workers, gone, alive, settled }: Assig
 /** Workers that can take shards, with the load they have and are promised. */
 class Targets {
   readonly #load = new Map<Incarnation, number>();
-  readonly #workers: readonly WorkerRecord[];
+  /** Those with room, the best first. A load changes only by taking, so one place is looked for anew with each shard. */
+  readonly #ranked: WorkerRecord[];
 
   constructor(workers: readonly WorkerRecord[], leases: readonly Lease[]) {
-    this.#workers = workers;
     for (const { incarnation } of workers) this.#load.set(incarnation, 0);
     for (const { owner, want } of leases) {
       const holder = want ?? owner;
       const load = holder === undefined ? undefined : this.#load.get(holder);
       if (holder !== undefined && load !== undefined) this.#load.set(holder, load + 1);
     }
+    this.#ranked = workers.filter((worker) => this.#hasRoom(worker)).sort((one, other) => this.#compare(one, other));
   }
 
   has(incarnation: Incarnation): boolean {
@@ -105,19 +106,31 @@ class Targets {
 
   /** The best target, whose load grows by one. */
   take(): Incarnation | undefined {
-    let best: WorkerRecord | undefined;
-    for (const worker of this.#workers) {
-      if (this.#loadOf(worker) >= (worker.maxShards ?? Number.POSITIVE_INFINITY)) continue;
-      if (best === undefined || this.#isBetter(worker, best)) best = worker;
-    }
-    if (best !== undefined) this.#load.set(best.incarnation, this.#loadOf(best) + 1);
-    return best?.incarnation;
+    const best = this.#ranked.shift();
+    if (best === undefined) return undefined;
+    this.#load.set(best.incarnation, this.#loadOf(best) + 1);
+    if (this.#hasRoom(best)) this.#ranked.splice(this.#placeOf(best), 0, best);
+    return best.incarnation;
   }
 
-  #isBetter(worker: WorkerRecord, best: WorkerRecord): boolean {
-    if (worker.release !== best.release) return worker.release > best.release;
-    const difference = this.#loadOf(worker) - this.#loadOf(best);
-    return difference !== 0 ? difference < 0 : worker.joinNumber < best.joinNumber;
+  #placeOf(worker: WorkerRecord): number {
+    let low = 0;
+    let high = this.#ranked.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#compare(this.#ranked[middle] as WorkerRecord, worker) < 0) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  #compare(one: WorkerRecord, other: WorkerRecord): number {
+    if (one.release !== other.release) return one.release > other.release ? -1 : 1;
+    return this.#loadOf(one) - this.#loadOf(other) || one.joinNumber - other.joinNumber;
+  }
+
+  #hasRoom(worker: WorkerRecord): boolean {
+    return this.#loadOf(worker) < (worker.maxShards ?? Number.POSITIVE_INFINITY);
   }
 
   #loadOf(worker: WorkerRecord): number {

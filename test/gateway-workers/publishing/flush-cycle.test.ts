@@ -137,19 +137,19 @@ describe('the flush cycle', () => {
     expect(sink.queued).toHaveLength(1);
   });
 
-  test('lets a cycle pass for a few events that have just come, and only one', async () => {
+  test('lets few events wait for more, but not for longer than 1.9 lingers', async () => {
     const shard = new FakeShard(1);
     cycle.add(shard);
     await clock.advance(200);
-    shard.read(9);
+    shard.read(19);
     const readAtMs = clock.monotonicMs();
-    await clock.advance(60);
+    await clock.advance(300);
     expect(sink.queued).toEqual([]);
     while (sink.queued.length === 0) await clock.advance(10);
-    expect(clock.monotonicMs() - readAtMs).toBeLessThanOrEqual(450);
+    expect(clock.monotonicMs() - readAtMs).toBeLessThanOrEqual(475);
   });
 
-  test('does not keep ten events waiting, nor what fits into a request that goes out anyway', async () => {
+  test('does not keep twenty events waiting, nor what fits into a request that goes out anyway', async () => {
     const shards = Array.from({ length: 13 }, (_, shardId) => new FakeShard(shardId));
     for (const shard of shards) cycle.add(shard);
     await clock.advance(200);
@@ -159,14 +159,14 @@ describe('the flush cycle', () => {
       shard.read(1);
       await clock.advance(1);
     }
-    shards[0]?.read(10);
+    shards[0]?.read(20);
     while (sink.queued.length === 0) await clock.advance(1);
     expect(clock.monotonicMs() - before).toBeLessThan(200);
     expect(sink.queued).toHaveLength(10);
-    expect(shards.map(({ stream }) => stream.bufferedFrames > 0).indexOf(false)).toBe(0);
+    expect(shards[0]?.stream.bufferedFrames).toBe(0);
     expect([1, 2, 3].map((shardId) => shards[shardId]?.stream.bufferedFrames)).toEqual([1, 1, 1]);
     while (sink.queued.length < 13) await clock.advance(10);
-    expect(clock.monotonicMs() - before).toBeLessThanOrEqual(450);
+    expect(clock.monotonicMs() - before).toBeLessThanOrEqual(490);
   });
 
   test('writes the intent before it sends, and the acknowledgement after', async () => {
@@ -181,7 +181,7 @@ describe('the flush cycle', () => {
       return 'sent';
     };
     shard.read(5);
-    await clock.advance(300);
+    await clock.advance(600);
     expect(intentWhenSent).toMatchObject({ first: 2, last: 6 });
     expect(sink.queued).toMatchObject([{ first: 2, last: 6, after: 0, count: 5 }]);
     await clock.advance(3000);
@@ -241,7 +241,7 @@ describe('the flush cycle', () => {
     };
     for (let round = 0; round < 6; round += 1) {
       slow.read(2);
-      fast.read(2);
+      fast.read(20);
       await clock.advance(250);
     }
     await clock.advance(1000);
