@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { compareWithDiscordJs } from './directory-equality.ts';
 
-test('the directory is what discord.js has, through kills, cuts and lost sessions', { timeout: 180_000 }, async () => {
+test('the directory is what discord.js has, through kills, cuts and lost sessions', { timeout: 480_000 }, async () => {
   const { differences, ...result } = await compareWithDiscordJs({
     events: 2000,
     eventsPerSecond: 200,
@@ -10,6 +10,7 @@ test('the directory is what discord.js has, through kills, cuts and lost session
     chaosMix: 'mild',
     seed: 7,
     lostSessions: 1,
+    settleWithinMs: 240_000,
   });
   process.stderr.write(`  ${JSON.stringify(result)}\n`);
   expect(differences).toEqual([]);

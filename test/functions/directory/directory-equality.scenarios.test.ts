@@ -17,6 +17,7 @@ test(`the directory is what discord.js has after ${events} events and harsh chao
     chaosMix: 'harsh',
     seed,
     lostSessions: 8,
+    settleWithinMs: 900_000,
   });
   const kinds = Object.entries(Object.groupBy(chaos, ({ kind }) => kind)).map(([kind, done]) => [kind, done?.length]);
   process.stderr.write(`  ${JSON.stringify({ ...figures, chaos: Object.fromEntries(kinds) })}\n`);

@@ -30,6 +30,11 @@ export interface EqualityOptions {
   readonly workers: number;
   readonly chaosMix: 'mild' | 'harsh';
   readonly seed: number;
+  /**
+   * From the last event to the last word of the directory: a dead worker may have to be noticed first, and a message that
+   * was handed back because DynamoDB gave no answer stays hidden for three minutes.
+   */
+  readonly settleWithinMs: number;
   /** Times that a shard's session is thrown away and the bot leaves a guild before there is another. */
   readonly lostSessions: number;
 }
@@ -72,11 +77,6 @@ const mix = {
 
 /** From time to time the bot leaves a guild, and joins one that it has left. */
 const moveEveryMs = 400;
-/**
- * From the last event to the last word of the directory: a dead worker may have to be noticed first, and a message that
- * was handed back because DynamoDB gave no answer stays hidden for three minutes.
- */
-const settleWithinMs = 10 * 60_000;
 
 /**
  * A fleet of real processes and discord.js, side by side on one simulated Discord. The fleet's workers are killed,
@@ -84,7 +84,7 @@ const settleWithinMs = 10 * 60_000;
  * in peace. In the end what discord.js has in its caches is compared with what the fleet's directory says.
  */
 export async function compareWithDiscordJs(options: EqualityOptions): Promise<EqualityResult> {
-  const { events, eventsPerSecond, shards, workers, chaosMix, seed } = options;
+  const { events, eventsPerSecond, shards, workers, chaosMix, seed, settleWithinMs } = options;
   const logDirectory = mkdtempSync(join(tmpdir(), 'baton-directory-'));
   const over = new AbortController();
   const fleet = await startFleet({
