@@ -43,7 +43,7 @@ export function LineChart({ title, times, lines, format, spanMs, theme, height =
       {
         width: element.clientWidth || 300,
         height,
-        padding: [8, 4, 0, 0],
+        padding: [8, 14, 0, 0],
         legend: { show: false },
         cursor: { points: { size: 5 }, y: false, drag: { x: false, y: false } },
         scales: { x: { time: true }, y: { range: (_, __, highest) => [0, Math.max(1, highest * 1.1)] } },

@@ -23,7 +23,8 @@ export function LiveTail({ onSelect }: { onSelect: (shardId: number) => void }) 
       ({ events, skipped }) => {
         const { current } = gathered;
         gathered.current = {
-          events: [...events.toReversed(), ...current.events].slice(0, mostShown),
+          // Workers send in batches of their own.
+          events: [...events, ...current.events].sort((one, other) => other.atMs - one.atMs).slice(0, mostShown),
           skipped: current.skipped + skipped,
         };
       },

@@ -139,18 +139,21 @@ export class FleetCare {
     const { incarnation, workerId, chunkCount } = worker;
     const seen = this.#watch.observation(incarnation)?.counter;
     const entries = new Map<ShardKey, CheckpointEntry>();
+    let isByMe = false;
     for (let chunk = 0; chunk < chunkCount; chunk += 1) {
       const item = await this.#fenceItem(incarnation, chunk, chunk === 0 ? seen : undefined);
       if (item === 'alive') {
         this.#watch.forget(incarnation);
         return;
       }
+      isByMe ||= item?.fencedBy === me;
       for (const [key, entry] of item?.entries ?? []) entries.set(key, entry);
     }
     this.#fenced.set(incarnation, entries);
     this.#watch.forget(incarnation);
     logger.warn({ fenced: incarnation, name: workerId, by: me, shards: [...entries.keys()] }, 'worker.fenced');
-    if (seen !== undefined) {
+    // One that leaves in good order fences itself.
+    if (isByMe) {
       this.#options.timeline?.record({ kind: 'fence', from: incarnation, name: workerId, reason: 'silent' });
     }
     await this.send([worker], incarnation, { kind: 'fenced', incarnation, by: me });

@@ -220,6 +220,20 @@ describe.skipIf(isBrowserMissing())('the page', { timeout: 90_000 }, () => {
     expect(await banner.textContent()).toContain('the console has no connection');
   });
 
+  test('of a deployed fleet the page asks again and again', async () => {
+    const { fleet, server } = await serve({ shards: 16, workers: 3 });
+    fleet.updates = 'polling';
+    fleet.happen({ atMs: Date.now(), kind: 'handoff', shards: [6], from: 'worker-1', to: 'worker-2', reason: 'cpu' });
+    const { page, requests, complaints } = await open(server);
+    await page.getByText('CPU too high').waitFor({ timeout: patienceMs });
+    fleet.setShard(3, { ready: false, state: 'identifying' });
+    await expect
+      .poll(() => page.locator('#shard-3').getAttribute('aria-label'), { timeout: patienceMs })
+      .toBe('Shard 3, connecting');
+    expect(requests.filter((url) => url.endsWith('/api/events'))).toEqual([]);
+    expect(complaints).toEqual([]);
+  });
+
   test('the live tail takes filters', async () => {
     const { fleet, server } = await serve({ shards: 16, workers: 3 });
     const { page } = await open(server);

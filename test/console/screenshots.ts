@@ -17,16 +17,29 @@ interface Shot {
   readonly fullPage?: boolean;
   readonly open?: string;
   readonly watchMs?: number;
+  readonly tail?: boolean;
+  readonly until?: string;
 }
 
 /** One picture of the console as it is at the moment, after it was watched for a while. */
 export async function takeShot(browser: Browser, shot: Shot): Promise<void> {
-  const page = await browser.newPage({ viewport: shot.size, colorScheme: shot.scheme, deviceScaleFactor: 2 });
+  const page = await browser.newPage({ viewport: shot.size, colorScheme: shot.scheme, deviceScaleFactor: 1.5 });
   await page.goto(shot.url);
   await page.locator('.cell').first().waitFor({ timeout: 60_000 });
   await page.waitForTimeout(shot.watchMs ?? 4000);
+  if (shot.tail) {
+    await page.getByRole('button', { name: 'Start' }).click();
+    await page.locator('.tail tbody tr').nth(12).waitFor({ timeout: 60_000 });
+  }
   if (shot.open !== undefined) await page.locator(shot.open).first().click();
-  await page.waitForTimeout(1500);
+  // Until something is to be seen, if it comes at all.
+  else if (shot.until !== undefined)
+    await page
+      .locator(shot.until)
+      .first()
+      .waitFor({ timeout: 60_000 })
+      .catch(() => {});
+  await page.waitForTimeout(shot.open === undefined ? 300 : 1500);
   await page.screenshot({ path: join(images, `${shot.name}.png`), fullPage: shot.fullPage ?? false });
   await page.close();
 }
@@ -78,7 +91,15 @@ async function shootLargeFleet(browser: Browser): Promise<void> {
 
 /** Pictures of a fleet that runs elsewhere: `node test/console/screenshots.ts http://127.0.0.1:4410`. */
 async function shootRunningFleet(browser: Browser, url: string): Promise<void> {
-  await takeShot(browser, { name: 'console', url, size: desktop, scheme: 'dark', watchMs: 20_000 });
+  await takeShot(browser, {
+    name: 'console',
+    url,
+    size: desktop,
+    scheme: 'dark',
+    watchMs: 10_000,
+    tail: true,
+    until: '.group.is-dead .cell',
+  });
   await takeShot(browser, {
     name: 'console-light',
     url,

@@ -18,7 +18,7 @@ const startedAtMs = Date.now() - 26 * 60 * 60 * 1000;
 
 /** A fleet that exists in figures alone: every look is a second later, and about a fifth of its shards have news. */
 export class SyntheticFleet implements ConsoleSource {
-  readonly updates = 'events';
+  updates: 'events' | 'polling' = 'events';
   mayAct = true;
   readonly hasTail = true;
   readonly actions: FleetAction[] = [];
