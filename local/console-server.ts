@@ -93,6 +93,11 @@ export class ConsoleServer {
     return this.#token;
   }
 
+  /** Builds the page if it must be, so that nobody waits for it. What goes wrong is told to whoever opens it. */
+  async prepare(): Promise<void> {
+    await this.#handler.assets().catch(() => undefined);
+  }
+
   /** From now on the page shows this; before, it says that the fleet is starting. */
   attach(source: ConsoleSource): void {
     this.#handler.source = source;
@@ -141,13 +146,17 @@ class RequestHandler {
     else await this.#page(request, response, pathname);
   }
 
-  async #page(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
+  async assets(): Promise<ReadonlyMap<string, ConsoleAsset>> {
     this.#assets ??= consoleAssets();
-    const assets = await this.#assets.catch((error: unknown) => {
+    return this.#assets.catch((error: unknown) => {
       // Perhaps something was just being edited.
       this.#assets = undefined;
       throw error;
     });
+  }
+
+  async #page(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
+    const assets = await this.assets();
     const asset = assets.get(path === '/' ? '/index.html' : path);
     if (asset === undefined) {
       sendError(response, 404, 'REQUEST_INVALID', `there is no ${path}`);

@@ -77,6 +77,8 @@ export async function start(options: StartOptions): Promise<number> {
   const server = await ConsoleServer.start(options.port, () => run?.snapshot() ?? emptySnapshot(phase));
   try {
     view.note(`Console: ${server.url}`);
+    // Whoever sits before a terminal opens it next.
+    if (output.isTTY === true) void server.prepare();
     const logDirectory = makeLogDirectory(join(process.cwd(), '.baton', 'logs'));
     view.note(`Logs: ${relative(process.cwd(), logDirectory)}`);
     const fleet = await startFleet({
