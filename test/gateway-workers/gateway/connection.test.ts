@@ -745,6 +745,43 @@ describe('fatal close codes', () => {
   });
 });
 
+describe('respawn()', () => {
+  test('closes so that the session lives, and resumes it', async () => {
+    const rig = new Rig();
+    const socket = await rig.resumed();
+    const { seq } = rig.connection.session ?? { seq: -1 };
+    rig.connection.respawn({ fresh: false });
+    expect(socket.closedWith).toBe(4000);
+    await expectResume(rig, seq);
+  });
+
+  test('with a fresh session gives the old one up and identifies through the gate', async () => {
+    const rig = new Rig();
+    await rig.resumed();
+    rig.connection.respawn({ fresh: true });
+    expect(rig.listener.notes.at(-1)).toBe('lost');
+    expect(rig.connection.session).toBeUndefined();
+    const socket = await rig.nextSocket();
+    socket.opens().hello();
+    await rig.clock.settle();
+    expect(socket.sent).toMatchObject([{ op: identify }]);
+    socket.ready(1, 'session-2');
+    expect(rig.connection.session?.sessionId).toBe('session-2');
+  });
+
+  test('tries again what Discord had stopped', async () => {
+    const rig = new Rig();
+    (await rig.resumed()).closes(4014);
+    const { seq } = rig.connection.session ?? { seq: -1 };
+    expect(rig.connection.state).toBe('stopped');
+    rig.connection.respawn({ fresh: false });
+    const socket = await rig.nextSocket();
+    socket.opens().hello();
+    await rig.clock.settle();
+    expect(socket.sent).toMatchObject([{ op: resume, d: { seq } }]);
+  });
+});
+
 describe('close()', () => {
   test('keeps the session, delivers nothing more, and leaves no timer', async () => {
     const rig = new Rig();
