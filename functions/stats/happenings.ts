@@ -2,6 +2,7 @@ import type { Incarnation } from '../../shared/coordination/model.ts';
 import type { HappeningView } from '../../shared/stats/fleet-view.ts';
 import type { TimelineEntry } from '../../shared/stats/timeline.ts';
 
+const isUuid = /^[0-9a-f]{8}-[0-9a-f]{4}-/;
 /** A wish that is older than this is not why a shard moves now. */
 const wishLifetimeMs = 5 * 60 * 1000;
 
@@ -18,7 +19,11 @@ export function happeningsOf(
     const incarnation = kind === 'join' ? to : from;
     if (name !== undefined && incarnation !== undefined) known.set(incarnation, name);
   }
-  const nameOf = (incarnation: Incarnation): string => known.get(incarnation) ?? incarnation.slice(0, 8);
+  // Operators give names, which are nobody's incarnation.
+  const nameOf = (worker: Incarnation): string =>
+    known.get(worker) ?? (isUuid.test(worker) ? worker.slice(0, 8) : worker);
+  const isSame = (one: string | undefined, other: string | undefined): boolean =>
+    one !== undefined && other !== undefined && nameOf(one) === nameOf(other);
   const wishes = new Map<number, TimelineEntry>();
   const silent = new Map<Incarnation, string>();
   return entries.flatMap((entry): HappeningView[] => {
@@ -29,7 +34,9 @@ export function happeningsOf(
     if (kind === 'handoff') {
       const reasons = shards.flatMap((shard) => {
         const wish = wishes.get(shard);
-        return wish?.reason !== undefined && wish.to === to && atMs - wish.atMs < wishLifetimeMs ? wish.reason : [];
+        return wish?.reason !== undefined && isSame(wish.to, to) && atMs - wish.atMs < wishLifetimeMs
+          ? wish.reason
+          : [];
       });
       reason ??= [...new Set(reasons)].join(', ') || undefined;
     }

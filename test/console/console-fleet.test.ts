@@ -93,6 +93,7 @@ describe.skipIf(isBrowserMissing())('the page of a real fleet under load', { tim
       .waitFor({ timeout: patienceMs });
     const handoff = page.locator('.timeline .is-handoff', { hasText: `Shard 3: ${from} to ${to}` });
     await handoff.waitFor({ timeout: patienceMs });
+    expect(await handoff.textContent()).toContain('migrate');
     await expectNothingLost();
     expect(fleet.discord?.identifies).toBe(identifies);
   });

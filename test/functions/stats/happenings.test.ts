@@ -11,7 +11,7 @@ const minuteMs = 60_000;
 test('a handoff says why somebody wished it', () => {
   const entries: TimelineEntry[] = [
     { atMs: 0, kind: 'wish', shards: [3, 4], from: 'inc-1', to: 'inc-2', reason: 'cpu' },
-    { atMs: 100, kind: 'operator', shards: [5], to: 'inc-2', reason: 'migrate', by: 'ada' },
+    { atMs: 100, kind: 'operator', shards: [5], to: 'worker-2', reason: 'migrate', by: 'ada' },
     { atMs: 900, kind: 'handoff', shards: [3, 4, 5], from: 'inc-1', to: 'inc-2' },
   ];
   expect(happeningsOf(entries, names).at(-1)).toEqual({
@@ -40,10 +40,12 @@ test('a worker that is gone keeps the name it had, and its shards were taken bec
     { atMs: 0, kind: 'join', to: 'inc-9', name: 'worker-9' },
     { atMs: 10, kind: 'fence', from: 'inc-9', name: 'worker-9', reason: 'silent' },
     { atMs: 20, kind: 'takeover', shards: [1], from: 'inc-9', to: 'inc-2' },
-    { atMs: 30, kind: 'takeover', shards: [2], from: '0a1b2c3d-4e5f', to: 'inc-2' },
+    { atMs: 30, kind: 'takeover', shards: [2], from: '0a1b2c3d-4e5f-4000-8000-000000000000', to: 'inc-2' },
+    { atMs: 40, kind: 'operator', shards: [], from: 'worker-1234567', reason: 'drain', by: 'ada' },
   ];
   expect(happeningsOf(entries, names).slice(2)).toEqual([
     { atMs: 20, kind: 'takeover', shards: [1], from: 'worker-9', to: 'worker-2', reason: 'silent' },
     { atMs: 30, kind: 'takeover', shards: [2], from: '0a1b2c3d', to: 'worker-2', reason: 'gone' },
+    { atMs: 40, kind: 'operator', shards: [], from: 'worker-1234567', reason: 'drain', by: 'ada' },
   ]);
 });
