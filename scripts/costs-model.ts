@@ -72,10 +72,17 @@ const idlePollsPerSecond = 0.25;
 const heartbeatSeconds = 3;
 const reportSeconds = 5;
 /** Bytes of items in the coordination table, as `dynamodb-store-items.ts` writes them. */
-const itemBytes = { checkpoint: 200, checkpointPerShard: 32, reportPerShard: 130, lease: 250, workerRecord: 350 };
-const alarmCount = 24;
-/** Custom metrics that occur in a normal month; the others cost nothing while they are silent. */
-const usualMetricCount = 6;
+const itemBytes = { checkpoint: 200, checkpointPerShard: 32, reportPerShard: 30, lease: 250, workerRecord: 350 };
+const alarmCount = 27;
+/** Metrics from logs that occur in a normal month; the others cost nothing while they are silent. */
+const usualLogMetricCount = 6;
+/** Metrics that the stats function writes: of the fleet, and of each worker. */
+const fleetMetricCount = 11;
+const workerMetricCount = 4;
+/** Of the figures of shards that are kept each minute. */
+const shardsPerStatsItem = 256;
+const statsItemBytes = 3200;
+const minuteSeconds = 60;
 /** Bytes that a worker and an invocation log. */
 const workerLogBytesPerSecond = 50;
 const interactionLogBytes = 900;
@@ -232,6 +239,8 @@ function tableCosts({ shards, interactions }: CostInput, flow: EventFlow, worker
   const writes =
     checkpoints * writeUnits(itemBytes.checkpoint + perWorker * itemBytes.checkpointPerShard) +
     reports * writeUnits(300 + perWorker * itemBytes.reportPerShard) +
+    // The stats function, every minute.
+    (2 + Math.ceil(shards / shardsPerStatsItem) * writeUnits(statsItemBytes)) / minuteSeconds +
     // The coordinator moves its counter every second.
     1;
   const leaseReadSeconds = Math.max(heartbeatSeconds, shards * 0.004);
@@ -239,6 +248,8 @@ function tableCosts({ shards, interactions }: CostInput, flow: EventFlow, worker
     // Every worker: the coordinator's role, the list of workers; and all leases every now and then.
     workers * (1 + readUnits(workers * itemBytes.workerRecord)) +
     ((workers + 1) * readUnits(shards * itemBytes.lease)) / leaseReadSeconds +
+    // The stats function, every minute.
+    readUnits(shards * (itemBytes.lease + itemBytes.reportPerShard)) / minuteSeconds +
     // The coordinator and its successor watch the counters of all.
     2 * workers;
   return [
@@ -257,12 +268,13 @@ function tableCosts({ shards, interactions }: CostInput, flow: EventFlow, worker
 
 function watchingCosts({ interactions }: CostInput, workers: number): CostLine[] {
   const { perMetric, perAlarm, perDashboard, logsPerGb } = prices.cloudwatch;
+  const metricCount = usualLogMetricCount + fleetMetricCount + workers * workerMetricCount;
   const logBytes = (workers * workerLogBytesPerSecond + interactions * interactionLogBytes) * secondsPerMonth;
   return [
     {
       what: 'CloudWatch',
-      dollars: alarmCount * perAlarm + perDashboard + usualMetricCount * perMetric + (logBytes / 1e9) * logsPerGb,
-      because: `${alarmCount} alarms, a dashboard, ${usualMetricCount} metrics, ${figure(logBytes / 1e9)} GB of logs`,
+      dollars: alarmCount * perAlarm + perDashboard + metricCount * perMetric + (logBytes / 1e9) * logsPerGb,
+      because: `${alarmCount} alarms, a dashboard, ${metricCount} metrics, ${figure(logBytes / 1e9)} GB of logs`,
     },
     { what: 'Secrets Manager', dollars: prices.secretsManager.perSecret, because: 'one secret' },
   ];
