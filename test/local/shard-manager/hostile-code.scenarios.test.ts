@@ -12,7 +12,8 @@ import { hostileSnippets } from '../../gateway-workers/eval/hostile-snippets.ts'
 /** Judged by the clock: what code that hangs and bursts costs the events of the worker that it runs on. */
 const shards = 4;
 const eventsPerSecond = 200;
-const measuredMs = 15_000;
+const rounds = 5;
+const roundMs = 4000;
 
 let logDirectory: string;
 let fleet: LocalFleet;
@@ -41,29 +42,48 @@ afterAll(async () => {
   rmSync(logDirectory, { recursive: true });
 }, 60_000);
 
-test('hostile code does not slow the events of its worker down', async () => {
-  await systemClock.sleep(measuredMs / 3);
+/** p99 of the events of one round, in milliseconds, with what was sent before it left out. */
+async function roundOfEvents(): Promise<number> {
+  await systemClock.sleep(1000);
   fleet.ledger.takeRecentLatencyMs();
-  await systemClock.sleep(measuredMs);
-  const idle = fleet.ledger.takeRecentLatencyMs();
+  await systemClock.sleep(roundMs);
+  return fleet.ledger.takeRecentLatencyMs().p99;
+}
+
+async function roundUnderAttack(): Promise<{ p99: number; runs: number }> {
   const over = new AbortController();
   let runs = 0;
   const attack = async () => {
-    for (let number = 0; !over.signal.aborted; number += 1) {
-      const { code } = hostileSnippets[number % hostileSnippets.length] as { code: string };
-      await manager.broadcastEval(code, { shards: [number % shards], timeoutMs: 5000 });
-      runs += 1;
+    for (; !over.signal.aborted; runs += 1) {
+      const { code } = hostileSnippets[runs % hostileSnippets.length] as { code: string };
+      await manager.broadcastEval(code, { shards: [runs % shards], timeoutMs: 5000 });
     }
   };
   const attacking = attack();
-  await systemClock.sleep(measuredMs);
-  const attacked = fleet.ledger.takeRecentLatencyMs();
+  const p99 = await roundOfEvents();
   over.abort();
   await attacking;
+  return { p99, runs };
+}
+
+const median = (values: readonly number[]): number =>
+  [...values].sort((one, other) => one - other)[Math.floor(values.length / 2)] ?? 0;
+
+test('hostile code does not slow the events of its worker down', async () => {
+  const idle: number[] = [];
+  const attacked: number[] = [];
+  let runs = 0;
+  // In turns, so that whatever else the machine does weighs on both.
+  for (let round = 0; round < rounds; round += 1) {
+    idle.push(await roundOfEvents());
+    const attack = await roundUnderAttack();
+    attacked.push(attack.p99);
+    runs += attack.runs;
+  }
   process.stderr.write(
-    `  events, p50 and p99: ${idle.p50} and ${idle.p99} ms idle, ${attacked.p50} and ${attacked.p99} ms under ${runs} hostile runs\n`,
+    `  p99 of events: ${idle.join(', ')} ms idle, ${attacked.join(', ')} ms under ${runs} hostile runs\n`,
   );
   // Held up by one run that hangs, an event would come half a second late.
-  expect(attacked.p99).toBeLessThan(idle.p99 + 250);
-  expect(runs).toBeGreaterThan(5);
-}, 120_000);
+  expect(median(attacked)).toBeLessThan(median(idle) + 250);
+  expect(runs).toBeGreaterThan(rounds * 3);
+}, 180_000);
