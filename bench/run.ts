@@ -1,12 +1,13 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { gatewayCompressions } from '../shared/config.ts';
 import { messageOf } from '../shared/errors.ts';
-import { durationMs, wholeNumber } from '../local/option-values.ts';
+import { durationMs, minutes, wholeNumber } from '../local/option-values.ts';
 import type { InteractionsBenchOptions } from './interactions-bench.ts';
 import type { MemoryBenchOptions } from './memory-bench.ts';
 import type { PlannersBenchOptions } from './planners-bench.ts';
 import type { ReceiveBenchOptions } from './receive-bench.ts';
 import type { RequestsBenchOptions } from './requests-bench.ts';
+import type { SoakBenchOptions } from './soak-bench.ts';
 import type { BroadcastBenchOptions } from './broadcast-bench.ts';
 import { mixes } from './traffic-tape.ts';
 import type { BringUpBenchOptions } from './bring-up-bench.ts';
@@ -134,6 +135,16 @@ function program(): Command {
     .option('--json', 'print one JSON object', false)
     .addHelpText('after', '\nExample:\n  npm run bench -- bring-up --workers 4')
     .action(async (options: BringUpBenchOptions) => (await import('./bring-up-bench.ts')).benchBringUp(options));
+  program
+    .command('soak')
+    .description('memory of a worker under constant load, with SQS down in the middle')
+    .option('--minutes <minutes>', 'how long', minutes, 10)
+    .option('--rate <events>', 'events a second over all shards', wholeNumber(1, 100_000), 10_000)
+    .option('--shards <count>', 'shards of the worker', wholeNumber(1, 1000), 16)
+    .option('--outage <time>', 'how long SQS is down', durationMs, 60_000)
+    .option('--json', 'print one JSON object', false)
+    .addHelpText('after', '\nExample:\n  npm run bench -- soak --minutes 4 --rate 5000')
+    .action(async (options: SoakBenchOptions) => (await import('./soak-bench.ts')).benchSoak(options));
   program
     .command('planners')
     .description('CPU time of the planners for a very large fleet')

@@ -30,14 +30,13 @@ const billedChunkBytes = 64 * 1024;
 export class SqsSink {
   readonly #server = createServer((request, answer) => void this.#serve(request, answer));
   readonly #behind: URL;
-  readonly #onEnvelope: (header: EnvelopeHeader, arrivedAtMs: number) => void;
   #counts: SinkCounts = noCounts();
+  onEnvelope: (header: EnvelopeHeader, arrivedAtMs: number) => void = () => {};
   /** While set, sends are refused as they are when SQS is down. */
   isDown = false;
 
-  constructor(behind: string, onEnvelope: (header: EnvelopeHeader, arrivedAtMs: number) => void) {
+  constructor(behind: string) {
     this.#behind = new URL(behind);
-    this.#onEnvelope = onEnvelope;
   }
 
   async listen(): Promise<string> {
@@ -89,7 +88,7 @@ export class SqsSink {
       const payload = MessageAttributes?.events?.BinaryValue ?? '';
       bytes += MessageBody.length + Math.floor((payload.length * 3) / 4) + 'eventsBinary'.length;
       this.#counts.events += header.count;
-      this.#onEnvelope(header, atMs);
+      this.onEnvelope(header, atMs);
     }
     this.#counts.requests += 1;
     this.#counts.billedRequests += Math.max(1, Math.ceil(bytes / billedChunkBytes));

@@ -52,7 +52,7 @@ interface Round {
   readonly rssMb: number;
 }
 
-const warmUpMs = 5000;
+const longestWarmUpMs = 5000;
 const withinMs = 300_000;
 
 /** Measures a whole worker at steady rates, in turn with libraries that only receive the same. */
@@ -76,14 +76,14 @@ async function benchRate(
   options: WorkerBenchOptions,
 ): Promise<WorkerRateResult> {
   const { shards, compress, mix, rounds, duration, against } = options;
-  const eventsPerShard = Math.ceil((rate * (warmUpMs + duration)) / 1000 / shards);
+  const eventsPerShard = Math.ceil((rate * (warmUpMs(duration) + duration)) / 1000 / shards);
   const load: WorkerLoad = { mix, compress, shards, eventsPerShard };
   surroundings.load(load);
   const workers: Round[] = [];
   const others = new Map<string, number[]>(against.map((name) => [name, []]));
   for (let round = 0; round < rounds; round += 1) {
     workers.push(await measureWorker(surroundings, rate, load, options));
-    for (const name of against) others.get(name)?.push(await measureReceiver(surroundings, rate, name, load));
+    for (const name of against) others.get(name)?.push(await measureReceiver(surroundings, rate, name, load, duration));
   }
   const cpu = workers.map((round) => round.cpuSecondsPerMillion);
   const last = workers.at(-1) as Round;
@@ -101,17 +101,21 @@ async function benchRate(
   };
 }
 
+function warmUpMs(duration: number): number {
+  return Math.min(longestWarmUpMs, duration);
+}
+
 async function measureWorker(
   surroundings: WorkerUnderLoad,
   rate: number,
   load: WorkerLoad,
-  { profile }: WorkerBenchOptions,
+  { profile, duration }: WorkerBenchOptions,
 ): Promise<Round> {
   const { player, sink, latenciesMs } = surroundings;
   const execArgv = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`];
   const worker = await surroundings.startWorker(load, { execArgv });
   try {
-    const warmUp = Math.ceil((rate * warmUpMs) / 1000 / load.shards);
+    const warmUp = Math.ceil((rate * warmUpMs(duration)) / 1000 / load.shards);
     await player.playAtRate(rate, 0, warmUp);
     await worker.ask('usage', withinMs);
     sink.takeCounts();
@@ -137,9 +141,10 @@ async function measureReceiver(
   rate: number,
   receiver: string,
   { compress, shards, eventsPerShard }: WorkerLoad,
+  duration: number,
 ): Promise<number> {
   player.hangUp();
-  const warmUp = Math.ceil((rate * warmUpMs) / 1000);
+  const warmUp = Math.ceil((rate * warmUpMs(duration)) / 1000);
   const task: ReceiveArguments = {
     receiver,
     gatewayUrl: `ws://127.0.0.1:${player.port}`,

@@ -30,11 +30,9 @@ export class WorkerUnderLoad {
     const cloud = await startEmbeddedCloud();
     const player = new TapePlayer();
     await player.listen();
-    let load: WorkerUnderLoad | undefined;
-    const sink = new SqsSink(cloud.environment['AWS_ENDPOINT_URL_SQS'] as string, ({ shard, first, last }, atMs) => {
-      load?.noteLatency(shard[0], first, last, atMs);
-    });
-    load = new WorkerUnderLoad(cloud, player, sink, await sink.listen());
+    const sink = new SqsSink(cloud.environment['AWS_ENDPOINT_URL_SQS'] as string);
+    const load = new WorkerUnderLoad(cloud, player, sink, await sink.listen());
+    sink.onEnvelope = ({ shard, first, last }, atMs) => load.#noteLatency(shard[0], first, last, atMs);
     return load;
   }
 
@@ -45,7 +43,7 @@ export class WorkerUnderLoad {
     this.#sinkUrl = sinkUrl;
   }
 
-  noteLatency(shardId: number, first: number, last: number, atMs: number): void {
+  #noteLatency(shardId: number, first: number, last: number, atMs: number): void {
     const { firstSeq = 0 } = this.#tape ?? {};
     for (const seq of [first, last]) {
       const sentAtMs = this.player.sentAtMs[shardId]?.[seq - firstSeq];
@@ -64,34 +62,18 @@ export class WorkerUnderLoad {
     { compress, shards }: WorkerLoad,
     { env = {}, execArgv = [] }: { env?: Readonly<Record<string, string>>; execArgv?: readonly string[] } = {},
   ): Promise<ChildProgram<'usage', WorkerUsage>> {
-    const fleet = `bench${Math.round(systemClock.wallClockMs()).toString(36)}`;
-    const environment = {
-      ...this.#cloud.environment,
-      BATON_FLEET: fleet,
-      DISCORD_TOKEN: 'Ym90.bench.token',
-      DISCORD_API_URL: `http://127.0.0.1:${this.player.port}/api/v10`,
-      BATON_EVENT_TYPES: '*',
-      BATON_COMPRESS: compress,
-      BATON_LOG_LEVEL: 'error',
-      BATON_WORKER_ID: 'bench',
-    };
-    const settings = { region: 'us-east-1', credentials: { accessKeyId: 'embedded', secretAccessKey: 'embedded' } };
-    const dynamodb = createDynamoDBClient('general', {
-      ...settings,
-      endpoint: this.#cloud.environment['AWS_ENDPOINT_URL_DYNAMODB'] as string,
-    });
-    const sqs = createSqsClient('general', {
-      ...settings,
-      endpoint: this.#cloud.environment['AWS_ENDPOINT_URL_SQS'] as string,
-    });
-    await provision(readFunctionsConfig(environment), { dynamodb, sqs });
-    dynamodb.destroy();
-    sqs.destroy();
     this.player.hangUp();
-    const worker = new ChildProgram<'usage', WorkerUsage>('worker-program.ts', {
-      env: { ...environment, AWS_ENDPOINT_URL_SQS: this.#sinkUrl, ...env },
+    const worker = await startWorkerProcess(
+      this.#cloud,
+      this.#sinkUrl,
+      {
+        DISCORD_TOKEN: 'Ym90.bench.token',
+        DISCORD_API_URL: `http://127.0.0.1:${this.player.port}/api/v10`,
+        BATON_COMPRESS: compress,
+        ...env,
+      },
       execArgv,
-    });
+    );
     const untilMs = systemClock.monotonicMs() + 60_000;
     while (this.player.listening < shards) {
       if (systemClock.monotonicMs() > untilMs) {
@@ -108,4 +90,34 @@ export class WorkerUnderLoad {
     await this.sink.close();
     await this.#cloud.stop();
   }
+}
+
+/** Starts a worker in a fleet of its own: DynamoDB is the embedded one, what goes to SQS ends in the sink. */
+export async function startWorkerProcess(
+  cloud: EmbeddedCloud,
+  sinkUrl: string,
+  settings: Readonly<Record<string, string>>,
+  execArgv: readonly string[] = [],
+): Promise<ChildProgram<'usage', WorkerUsage>> {
+  const environment = {
+    ...cloud.environment,
+    BATON_FLEET: `bench${Math.round(systemClock.wallClockMs()).toString(36)}`,
+    BATON_EVENT_TYPES: '*',
+    BATON_LOG_LEVEL: 'error',
+    BATON_WORKER_ID: 'bench',
+    ...settings,
+  };
+  const aws = { region: 'us-east-1', credentials: { accessKeyId: 'embedded', secretAccessKey: 'embedded' } };
+  const dynamodb = createDynamoDBClient('general', {
+    ...aws,
+    endpoint: cloud.environment['AWS_ENDPOINT_URL_DYNAMODB'] as string,
+  });
+  const sqs = createSqsClient('general', { ...aws, endpoint: cloud.environment['AWS_ENDPOINT_URL_SQS'] as string });
+  await provision(readFunctionsConfig(environment), { dynamodb, sqs });
+  dynamodb.destroy();
+  sqs.destroy();
+  return new ChildProgram<'usage', WorkerUsage>('worker-program.ts', {
+    env: { ...environment, AWS_ENDPOINT_URL_SQS: sinkUrl },
+    execArgv,
+  });
 }
