@@ -104,6 +104,16 @@ function workerMetrics(read: ReadReport): Registry {
   gauge('baton_gateway_latency_ms', 'Highest heartbeat latency of a shard', ({ shards }) =>
     Math.max(0, ...shards.map(({ latencyMs }) => latencyMs)),
   );
+  gauge('baton_members', 'Members of these guilds', ({ shards }) =>
+    sum(shards, ({ figures }) => figures?.memberCount ?? 0),
+  );
+  gauge('baton_commands_per_second', 'Interactions read a second', ({ figures }) => figures?.commandsPerSecond ?? 0);
+  gauge('baton_identifies', 'IDENTIFYs since the worker started', ({ figures }) => figures?.identifies ?? 0);
+  gauge('baton_resumes', 'RESUMEs since the worker started', ({ figures }) => figures?.resumes ?? 0);
+  gauge('baton_reconnects', 'Sockets dialled after the first of a shard', ({ figures }) => figures?.reconnects ?? 0);
+  gauge('baton_flush_ms', 'Longest time SQS took for a batch lately', ({ figures }) => figures?.flushMs ?? 0);
+  gauge('baton_queue_age_ms', 'Age of the oldest envelope not in SQS yet', ({ figures }) => figures?.queueAgeMs ?? 0);
+  gauge('baton_uptime_ms', 'Since the worker registered', ({ figures }) => figures?.uptimeMs ?? 0);
   gauge('baton_coordinator', '1 while this worker is the coordinator', ({ coordinator }) => Number(coordinator));
   gauge('baton_cpu_percent', 'CPU of this process, percent of a core', ({ cpuPercent }) => cpuPercent);
   gauge('baton_memory_mb', 'Resident memory of this process', ({ memoryMb }) => memoryMb);

@@ -43,6 +43,8 @@ export class FleetModel implements FleetListener {
   readonly #shards = new Map<number, ShardView>();
   /** Of each shard as it was last told: a new owner takes seconds to tell, and guilds do not go meanwhile. */
   readonly #sizes = new Map<number, ShardSize>();
+  /** Of each worker its counter, and since when it has been that, by the reader's clock. */
+  readonly #counters = new Map<string, { counter: number; sinceMs: number }>();
   readonly #listeners = new Set<() => void>();
 
   subscribe(listener: () => void): () => void {
@@ -73,8 +75,24 @@ export class FleetModel implements FleetListener {
       this.points.push(point);
       if (this.points.length > pointsKept) this.points.shift();
     }
-    this.picture = pictureOf(view, [...this.#shards.values()], [...this.#sizes.values()]);
+    const watched = { ...view, workers: this.#watch(view) };
+    this.picture = pictureOf(watched, [...this.#shards.values()], [...this.#sizes.values()]);
     this.#tell();
+  }
+
+  /**
+   * Whoever answers may have only just begun to look, as a function that was started for this very request has: what this
+   * page itself has seen of a counter counts too.
+   */
+  #watch({ workers, atMs }: Omit<LiveUpdate, 'shards'>): WorkerView[] {
+    const before = new Map(this.#counters);
+    this.#counters.clear();
+    return workers.map((worker) => {
+      const known = before.get(worker.incarnation);
+      const sinceMs = known?.counter === worker.counter ? known.sinceMs : atMs;
+      this.#counters.set(worker.incarnation, { counter: worker.counter, sinceMs });
+      return { ...worker, stillForMs: Math.max(worker.stillForMs, atMs - sinceMs) };
+    });
   }
 
   onPoints(points: readonly LivePoint[]): void {

@@ -86,6 +86,16 @@ describe.skipIf(isBrowserMissing())('the page of a real fleet under load', { tim
     await expect.poll(() => workerOf(3), { timeout: patienceMs }).toBe(to);
     await expect.poll(() => page.locator('.cell.is-ready').count(), { timeout: patienceMs }).toBe(shards);
 
+    // The new owner RESUMEd a session that is older than it, and knows what RESUME does not tell.
+    await page.locator('#shard-3').click();
+    const fact = (label: string) => page.locator('.detail div', { hasText: label }).locator('dd').textContent();
+    await expect.poll(() => fact('Resumes'), { timeout: patienceMs }).toBe('1');
+    expect(await fact('Identifies')).toBe('0');
+    expect(await fact('Session age')).toMatch(/^\d+ (s|min \d+ s)$/);
+    expect(Number(await fact('Guilds'))).toBeGreaterThan(0);
+    expect(Number(await fact('Epoch'))).toBeGreaterThan(1);
+    await page.keyboard.press('Escape');
+
     // Who asked, and what came of it.
     await page
       .locator('.timeline')

@@ -230,6 +230,9 @@ describe.skipIf(isBrowserMissing())('the page', { timeout: 90_000 }, () => {
     await expect
       .poll(() => page.locator('#shard-3').getAttribute('aria-label'), { timeout: patienceMs })
       .toBe('Shard 3, connecting');
+    // A function that has only just been started has seen no counter stand still; the page has.
+    fleet.stopped.add('worker-3');
+    await page.locator('[data-worker=worker-3].is-dead').waitFor({ timeout: patienceMs });
     expect(requests.filter((url) => url.endsWith('/api/events'))).toEqual([]);
     expect(complaints).toEqual([]);
   });

@@ -25,6 +25,8 @@ export class SyntheticFleet implements ConsoleSource {
   readonly tails: TailFilter[] = [];
   /** What an action is answered with. */
   answer: readonly ActionLine[] = [{ done: {}, summary: 'Done' }];
+  /** Workers whose counter stands still. */
+  readonly stopped = new Set<string>();
   /** Looks fail while this is set. */
   outage: string | undefined;
   readonly happenings: HappeningView[] = [];
@@ -82,6 +84,7 @@ export class SyntheticFleet implements ConsoleSource {
       const held = heldBy.get(worker.incarnation) ?? [];
       return {
         ...worker,
+        counter: this.stopped.has(worker.workerId) ? worker.counter : Math.floor(Date.now() / 1000),
         shardCount: held.length,
         readyShardCount: held.filter((shard) => shard.ready).length,
         eventsPerSecond: Math.round(held.reduce((sum, shard) => sum + (shard.eventsPerSecond ?? 0), 0)),
