@@ -12,6 +12,7 @@ import type { BroadcastBenchOptions } from './broadcast-bench.ts';
 import { mixes } from './traffic-tape.ts';
 import type { BringUpBenchOptions } from './bring-up-bench.ts';
 import type { DecodeBenchOptions } from './decode-bench.ts';
+import type { FlameGraphOptions } from './flame-graph.ts';
 import type { LatencyBenchOptions } from './latency-bench.ts';
 import type { WorkerBenchOptions } from './worker-bench.ts';
 
@@ -162,6 +163,14 @@ function program(): Command {
     .option('--json', 'print one JSON object', false)
     .addHelpText('after', '\nExample:\n  npm run bench -- decode --events-per-envelope 10')
     .action(async (options: DecodeBenchOptions) => (await import('./decode-bench.ts')).benchDecode(options));
+  program
+    .command('flame-graph')
+    .description('draws a .cpuprofile, as --profile writes it, as an SVG picture')
+    .requiredOption('--profile <file>', 'the .cpuprofile')
+    .requiredOption('--out <file>', 'the picture')
+    .option('--last <time>', 'only the end of the profile', durationMs, 10_000)
+    .addHelpText('after', '\nExample:\n  npm run bench -- flame-graph --profile CPU.cpuprofile --out flames.svg')
+    .action(async (options: FlameGraphOptions) => (await import('./flame-graph.ts')).drawFlameGraph(options));
   return program;
 }
 

@@ -84,8 +84,8 @@ export function tapeFrames(mix: Mix, count: number): Buffer[] {
   const { events, ends } = makeTape(mix, 'none', count, 'ws://127.0.0.1');
   let start = 0;
   return Array.from(ends, (end) => {
-    // Without the head of the WebSocket frame, which ends before the first brace.
-    const frame = events.subarray(events.indexOf('{', start), end);
+    // Without the head of the WebSocket frame.
+    const frame = events.subarray(events.indexOf('{"t":', start), end);
     start = end;
     return frame;
   });

@@ -125,14 +125,13 @@ interface EventFlow {
 
 function eventFlow(input: CostInput, workers: number): EventFlow {
   const { shards, eventsPerShard, lingerMs, eventBytes, envelopesPerReceive } = input;
-  const cycles = 1000 / lingerMs;
-  const perCycle = eventsPerShard / cycles;
-  // Events come independently of each other: the chance that a shard has any in a cycle.
-  const activeShards = 1 - Math.exp(-perCycle);
-  const envelopesPerFlush = (shards / workers) * activeShards;
-  const flushes = workers * cycles * (1 - Math.exp((-perCycle * shards) / workers));
-  const envelopes = shards * cycles * activeShards;
-  const eventsPerEnvelope = activeShards === 0 ? 0 : perCycle / activeShards;
+  const perLinger = (eventsPerShard * lingerMs) / 1000;
+  // What the flush cycle does (gateway-workers/publishing/flush-cycle.ts), as `npm run bench -- requests` finds it.
+  const eventsPerEnvelope =
+    eventsPerShard === 0 ? 0 : Math.max(perLinger, Math.min(worthSendingEvents, 1 + 1.4 * perLinger));
+  const envelopes = eventsPerShard === 0 ? 0 : (shards * eventsPerShard) / eventsPerEnvelope;
+  const flushes = eventsPerShard === 0 ? 0 : workers / flushIntervalSeconds(input, shards / workers, eventsPerEnvelope);
+  const envelopesPerFlush = flushes === 0 ? 0 : envelopes / flushes;
   const envelopeBytes = envelopeOverheadBytes + (eventsPerEnvelope * eventBytes) / compressionRatio(eventsPerEnvelope);
   const requestsFor = (inOne: number) =>
     (envelopes / inOne) * Math.ceil((inOne * envelopeBytes) / prices.sqs.requestBytes);
@@ -146,6 +145,26 @@ function eventFlow(input: CostInput, workers: number): EventFlow {
     deleteRequests: envelopes / envelopesPerReceive,
     invocations: envelopes / envelopesPerReceive,
   };
+}
+
+/** With so many events a shard waits for no more. */
+const worthSendingEvents = 20;
+const longestWaitLingers = 1.9;
+
+/** Seconds from one flush of a worker to the next. */
+function flushIntervalSeconds(
+  { eventsPerShard, lingerMs }: CostInput,
+  shards: number,
+  eventsPerEnvelope: number,
+): number {
+  const linger = lingerMs / 1000;
+  if (eventsPerShard * linger >= worthSendingEvents) return linger;
+  const longestWait = linger * longestWaitLingers;
+  const perWait = eventsPerShard * longestWait;
+  // Whoever has anything goes along while there is room in the request: the next flush is that of the next event.
+  if (shards * (1 - Math.exp(-perWait)) <= maxBatch) return longestWait + 1 / (shards * eventsPerShard);
+  // Lively shards become due together; of quiet ones some are due all the time.
+  return perWait >= 5 ? eventsPerEnvelope / eventsPerShard : linger;
 }
 
 /** Measured with zstd on Discord-like events of 0.75 KB, by the number packed together; straight lines on a logarithmic scale between. */
