@@ -1,6 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { act, type ActionError, type FleetAction } from './fleet-client.ts';
 import { shardList } from './formats.ts';
+import { reasonWords } from './reason-words.ts';
 
 /** What a dry run of rebalancing tells. */
 interface RebalancePlan {
@@ -120,7 +121,7 @@ function Plan({ plan }: { plan: KnownPlan | undefined }) {
   return (
     <div class="plan">
       <p>
-        <b>{plan.summary}.</b> {held !== undefined && `Held back: ${held}.`}
+        <b>{plan.summary}.</b> {held !== undefined && `Held back: ${reasonWords(held)}.`}
       </p>
       {moves.length > 0 && (
         <table>
@@ -138,7 +139,7 @@ function Plan({ plan }: { plan: KnownPlan | undefined }) {
                 <td>{move.shard.split('.')[1]}</td>
                 <td>{move.from}</td>
                 <td>{move.to}</td>
-                <td>{move.reason}</td>
+                <td>{reasonWords(move.reason)}</td>
               </tr>
             ))}
           </tbody>
@@ -146,7 +147,7 @@ function Plan({ plan }: { plan: KnownPlan | undefined }) {
       )}
       {skipped.map(({ worker, reason, why }) => (
         <p key={`${worker} ${reason}`} class="note">
-          {worker} has too much ({reason}), but: {why}
+          {worker}: {reasonWords(reason)}, but {reasonWords(why)}
         </p>
       ))}
     </div>

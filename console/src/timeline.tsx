@@ -1,6 +1,7 @@
 import { useState } from 'preact/hooks';
 import type { HappeningView } from '../../shared/stats/fleet-view.ts';
 import { clockTime, plural, shardList } from './formats.ts';
+import { reasonWords } from './reason-words.ts';
 
 const filters = {
   all: { label: 'Everything', kinds: undefined },
@@ -20,16 +21,6 @@ const kindWords: Readonly<Record<HappeningView['kind'], string>> = {
   handoff: 'Handoff',
   takeover: 'Takeover',
   operator: 'Operator',
-};
-
-const reasonWords: Readonly<Record<string, string>> = {
-  silent: 'no heartbeat',
-  gone: 'its worker was gone',
-  drain: 'its worker drains',
-  drained: 'drained',
-  cpu: 'CPU too high',
-  latency: 'latency too high',
-  events: 'more events than its share',
 };
 
 const mostShown = 200;
@@ -80,7 +71,7 @@ export function Happening(happening: HappeningView) {
       <span class="kind">{kindWords[kind]}</span>
       <span class="what">
         {sentence(happening)}
-        {reason !== undefined && kind !== 'operator' && <em>{reasonWords[reason] ?? reason}</em>}
+        {reason !== undefined && kind !== 'operator' && <em>{reasonWords(reason)}</em>}
       </span>
     </li>
   );
