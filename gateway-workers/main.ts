@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import { handlerManifest } from '#handler-manifest';
 import { pino } from 'pino';
 import { createDynamoDBDocumentClient, createSqsClient } from '../shared/aws-clients.ts';
 import { systemClock } from '../shared/clock.ts';
@@ -7,7 +8,6 @@ import { directoryEventTypes, directoryIntents } from '../shared/directory/direc
 import { DynamoDbStore } from '../shared/coordination/dynamodb-store.ts';
 import { createDiscordRest } from '../shared/discord-rest.ts';
 import { BatonError, messageOf } from '../shared/errors.ts';
-import { handlerManifest as manifest } from '../shared/handler-manifest.generated.ts';
 import { privilegedIntentsIn } from '../shared/privileged-intents.ts';
 import type { Logger } from '../shared/logger.ts';
 import { resolveQueueUrl } from '../shared/provision.ts';
@@ -32,20 +32,28 @@ import { WorkerLife, type WorkerOptions, type WorkerPorts } from './worker.ts';
 /** Pause before a fenced worker comes back under a new incarnation, so that it cannot spin. */
 const rejoinAfterMs = 1000;
 
+export interface BotParts {
+  /** What the worker answers by name. @default the registered ones */
+  readonly queries?: readonly AnyQuery[] | undefined;
+  /** What the bot's handlers ask for: event types to forward, and the intents that carry them. @default the generated manifest */
+  readonly manifest?: { readonly eventTypes: readonly string[]; readonly intents: number } | undefined;
+}
+
+type Wanted = { readonly [Part in keyof BotParts]-?: NonNullable<BotParts[Part]> };
+
 /**
  * Runs one gateway worker until SIGTERM or SIGINT (hands everything over; a second one leaves at once) and returns the
  * exit code: 0 drained, 1 failed, 2 wrong configuration. Logs JSON lines on stdout, one line for people on stderr.
- * `queries` are what it answers by name.
  */
 export async function runWorker(
   env: NodeJS.ProcessEnv,
-  queries: readonly AnyQuery[] = registeredQueries,
+  { queries = registeredQueries, manifest = handlerManifest }: BotParts = {},
 ): Promise<number> {
   const stop = new AbortController();
   const drain = new AbortController();
   try {
     const config = readWorkerConfig(env);
-    await runLives(config, env, queries, drain, stop);
+    await runLives(config, env, { queries, manifest }, drain, stop);
     return 0;
   } catch (error) {
     // Asked to stop before it had begun: there is nothing to hand over.
@@ -58,7 +66,7 @@ export async function runWorker(
 async function runLives(
   config: WorkerConfig,
   env: NodeJS.ProcessEnv,
-  queries: readonly AnyQuery[],
+  { queries, manifest }: Wanted,
   drain: AbortController,
   stop: AbortController,
 ): Promise<void> {
@@ -79,7 +87,7 @@ async function runLives(
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
   try {
-    const options = workerOptions(config, workerId, env);
+    const options = workerOptions(config, workerId, env, manifest);
     const privileged = privilegedIntentsIn(options.intents);
     if (privileged.length > 0) logger.info({ intents: privileged }, 'worker.privileged_intents');
     await using runner = new SandboxRunner({ evalMode: config.evalMode, queries, clock: systemClock, logger });
@@ -111,7 +119,12 @@ async function runLives(
   }
 }
 
-function workerOptions(config: WorkerConfig, workerId: string, env: NodeJS.ProcessEnv): WorkerOptions {
+function workerOptions(
+  config: WorkerConfig,
+  workerId: string,
+  env: NodeJS.ProcessEnv,
+  manifest: Wanted['manifest'],
+): WorkerOptions {
   const { token, sharding, compress, lingerMs, heartbeatMs, missedHeartbeats, maxShards, stopTimeoutMs } = config;
   const intents = config.intents ?? manifest.intents | directoryIntents(config.directoryEntities);
   const wanted =

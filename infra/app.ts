@@ -1,14 +1,10 @@
-import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
 import { App, Stack, Validations } from 'aws-cdk-lib';
 import { AwsSolutionsChecks } from 'cdk-nag';
 import { BatonFleet } from './baton-fleet.ts';
-import { repositoryRoot } from './bundle.ts';
 import { readStage, stages } from './stages.ts';
 
 /** Writes the cloud assembly of the stage that the context names (`-c stage=dev`). Resolves to the exit code. */
 export async function main(): Promise<number> {
-  if (!listHandlers()) return 1;
   const app = new App();
   const settings = stages[readStage(app.node.tryGetContext('stage') ?? 'prod')];
   const stack = new Stack(app, 'Baton', {
@@ -23,16 +19,6 @@ export async function main(): Promise<number> {
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
   app.synth();
   return 0;
-}
-
-/**
- * Bundles hold the handlers that are listed, so the lists are made anew. Whether the handlers are as they must be; what is
- * wrong with them stands on stderr.
- */
-function listHandlers(): boolean {
-  const script = join(repositoryRoot, 'scripts/generate-handler-lists.ts');
-  const { status } = spawnSync(process.execPath, [script], { stdio: ['ignore', 'ignore', 'inherit'] });
-  return status === 0;
 }
 
 /** @throws {Error} naming the context value. */

@@ -17,6 +17,7 @@ import type { FleetParts } from './fleet-parts.ts';
 import { FleetQueue } from './fleet-queue.ts';
 import { checkFleetSettings } from './fleet-settings.ts';
 import { FleetTable } from './fleet-table.ts';
+import { handlersFolder, listHandlers } from './handler-lists.ts';
 import { InteractionsEndpoint } from './interactions-endpoint.ts';
 import { InteractionsFunction } from './interactions-function.ts';
 import { LogMetrics } from './log-metrics.ts';
@@ -30,6 +31,11 @@ export interface BatonFleetProps {
   /** Start of the name of every table, queue and function; two fleets of one account and region differ in it. */
   readonly fleet: string;
   readonly capacity: WorkerCapacity;
+  /**
+   * Folder of the bot's handlers, from the current one on. At synthesis they are loaded, checked and bundled into the
+   * functions, and what they ask for into the workers. @default functions/handlers of this package
+   */
+  readonly handlers?: string | undefined;
   /** Number of shards of the bot. @default what Discord recommends */
   readonly totalShards?: number | undefined;
   /** ARN of a secret with the fields `token` and `publicKey`. @default an empty secret `<fleet>/discord` is created */
@@ -96,7 +102,8 @@ export class BatonFleet extends Construct {
       logLevel = 'info',
     } = props;
     const logs = { logRetention, logRemovalPolicy: removalPolicy };
-    const functions = { ...logs, logLevel };
+    const handlers = listHandlers(handlersFolder(props.handlers));
+    const functions = { ...logs, logLevel, handlers };
     const kept = { encryptionKey: props.tableEncryptionKey, removalPolicy };
     this.coordination = new FleetTable(this, 'Coordination', { tableName: `${fleet}-coordination`, ...kept });
     this.directory = new FleetTable(this, 'Directory', { tableName: `${fleet}-directory`, ...kept });
@@ -115,6 +122,7 @@ export class BatonFleet extends Construct {
     };
     this.workers = new WorkerService(this, 'Workers', {
       fleet,
+      handlers,
       vpc: props.vpc ?? this.#publicVpc(),
       capacity: props.capacity,
       paused: props.paused ?? false,

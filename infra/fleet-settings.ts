@@ -2,6 +2,7 @@ import { Token } from 'aws-cdk-lib';
 import { readDirectoryConfig, readWorkerConfig } from '../shared/config.ts';
 import { messageOf } from '../shared/errors.ts';
 import type { BatonFleetProps } from './baton-fleet.ts';
+import { handlersFolder, handlersProblem } from './handler-lists.ts';
 
 /** Variables that the stack itself sets; `workerEnvironment` may hold any other of a worker. */
 export const setByTheStack: readonly string[] = [
@@ -85,7 +86,7 @@ function workerProblems(props: BatonFleetProps): string[] {
 
 function otherProblems(props: BatonFleetProps): string[] {
   const { secretArn, interactionsReservedConcurrency: reserved, endpointReservedConcurrency: endpoint } = props;
-  const problems: string[] = [];
+  const problems = [handlersProblem(handlersFolder(props.handlers))].filter((problem) => problem !== undefined);
   if (secretArn !== undefined && !Token.isUnresolved(secretArn) && !/^arn:[\w-]+:secretsmanager:/.test(secretArn)) {
     problems.push(`secretArn=${secretArn} must be the ARN of a Secrets Manager secret`);
   }

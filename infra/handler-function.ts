@@ -13,10 +13,11 @@ import {
 import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import type { LogLevel } from '../shared/config.ts';
-import { bundleProgram, type ProgramName, programs, repositoryRoot } from './bundle.ts';
+import { bundleProgram, type HandlerLists, type ProgramName, programs, repositoryRoot } from './bundle.ts';
 
 export interface HandlerFunctionProps {
   readonly program: ProgramName;
+  readonly handlers: HandlerLists;
   readonly description: string;
   readonly functionName: string;
   readonly environment: Readonly<Record<string, string>>;
@@ -76,7 +77,7 @@ export class HandlerFunction extends Construct {
       systemLogLevelV2: props.logsInvocations === true ? SystemLogLevel.INFO : SystemLogLevel.WARN,
       runtime: Runtime.NODEJS_24_X,
       architecture: Architecture.ARM_64,
-      code: bundledCode(program),
+      code: bundledCode(program, props.handlers),
       handler: 'index.handler',
       timeout,
       memorySize: memoryMb,
@@ -87,15 +88,16 @@ export class HandlerFunction extends Construct {
 }
 
 /** The hash is that of the bundle: a change elsewhere in the repository updates no function. */
-function bundledCode(program: ProgramName): Code {
-  // CDK keeps one bundle for each source path, so the path must be the program's own.
+function bundledCode(program: ProgramName, handlers: HandlerLists): Code {
+  // CDK keeps one bundle for each source path and command, so they must be the program's and its handlers' own.
   return Code.fromAsset(join(repositoryRoot, dirname(programs[program])), {
     assetHashType: AssetHashType.OUTPUT,
     bundling: {
       image: DockerImage.fromRegistry('bundled-without-docker'),
+      command: [program, handlers.handlers],
       local: {
         tryBundle(outputDirectory: string): boolean {
-          bundleProgram(program, join(outputDirectory, 'index.mjs'));
+          bundleProgram(program, join(outputDirectory, 'index.mjs'), handlers);
           return true;
         },
       },

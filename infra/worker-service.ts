@@ -3,7 +3,6 @@ import { type IVpc, Peer, Port, SecurityGroup } from 'aws-cdk-lib/aws-ec2';
 import {
   AvailabilityZoneRebalancing,
   Cluster,
-  ContainerImage,
   type ContainerDefinition,
   CpuArchitecture,
   FargateService,
@@ -12,15 +11,15 @@ import {
   OperatingSystemFamily,
   Secret as ContainerSecret,
 } from 'aws-cdk-lib/aws-ecs';
-import { Platform } from 'aws-cdk-lib/aws-ecr-assets';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import { controlQueuePrefix, secretFields } from '../shared/fleet-resources.ts';
 import type { BotSecret } from './bot-secret.ts';
-import { repositoryRoot } from './bundle.ts';
+import type { HandlerLists } from './bundle.ts';
 import type { FleetQueue } from './fleet-queue.ts';
 import type { FleetTable } from './fleet-table.ts';
+import { workerImage } from './worker-image.ts';
 
 /** Fargate's maximum: workers use it to hand their shards over. */
 const stopTimeout = Duration.seconds(120);
@@ -43,6 +42,7 @@ export interface WorkerCapacity {
 
 export interface WorkerServiceProps {
   readonly fleet: string;
+  readonly handlers: HandlerLists;
   readonly vpc: IVpc;
   readonly capacity: WorkerCapacity;
   readonly paused: boolean;
@@ -108,12 +108,9 @@ export class WorkerService extends Construct {
     this.service = this.#addService(props);
   }
 
-  #addContainer({ capacity, environment, secret }: WorkerServiceProps): ContainerDefinition {
+  #addContainer({ capacity, environment, handlers, secret }: WorkerServiceProps): ContainerDefinition {
     return this.taskDefinition.addContainer('worker', {
-      image: ContainerImage.fromAsset(repositoryRoot, {
-        file: 'gateway-workers/Dockerfile',
-        platform: Platform.LINUX_ARM64,
-      }),
+      image: workerImage(handlers),
       environment: {
         ...environment,
         AWS_REGION: Stack.of(this).region,

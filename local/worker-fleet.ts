@@ -3,6 +3,7 @@ import { createWriteStream, mkdirSync, type WriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Clock } from '../shared/clock.ts';
+import { moduleExtension } from '../shared/module-extension.ts';
 import type { WorkerTally } from './report.ts';
 import type { UsageMessage } from './worker-process.ts';
 
@@ -166,7 +167,7 @@ export class WorkerSlot {
     this.#usageAtMs = startedAtMs;
     const { queriesFile } = this.#options;
     const args = queriesFile === undefined ? [] : [queriesFile];
-    const child = fork(new URL('./worker-process.ts', import.meta.url), args, {
+    const child = fork(new URL(`./worker-process${moduleExtension}`, import.meta.url), args, {
       env: {
         ...process.env,
         ...this.#options.environment,

@@ -17,7 +17,7 @@ const reportEveryMs = 1000;
 async function main(): Promise<void> {
   process.on('disconnect', () => process.exit(1));
   const reporting = setInterval(sendUsage, reportEveryMs);
-  const code = await runWorker(process.env, await loadQueries(process.argv[2]));
+  const code = await runWorker(process.env, { queries: await loadQueries(process.argv[2]) });
   clearInterval(reporting);
   sendUsage();
   process.removeAllListeners('disconnect');

@@ -1,3 +1,4 @@
+import { handlerFiles } from '#handlers';
 import { createDynamoDBDocumentClient, createSqsClient } from '../../shared/aws-clients.ts';
 import { withBotSecret } from '../../shared/bot-secret.ts';
 import { systemClock } from '../../shared/clock.ts';
@@ -5,7 +6,6 @@ import { readFunctionsConfig } from '../../shared/config.ts';
 import { DynamoDbStore } from '../../shared/coordination/dynamodb-store.ts';
 import { systemRandom } from '../../shared/random.ts';
 import { createDirectoryFold } from '../directory/directory-fold.ts';
-import { handlerFiles } from '../handlers.generated.ts';
 import { createHandlerServices } from '../kit/handler-services.ts';
 import { createLambdaLogger } from '../kit/lambda-logger.ts';
 import { createRegistry } from '../kit/registry.ts';

@@ -4,6 +4,7 @@ import { clientDataOf } from '../../shared/control/client-properties.ts';
 import type { RunLimits, ShardView } from '../../shared/control/request-runner.ts';
 import { BatonError, messageOf } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/logger.ts';
+import { moduleExtension } from '../../shared/module-extension.ts';
 import type { SandboxLimits } from './run-in-quickjs.ts';
 import type { SandboxAnswer, SandboxRequest } from './sandbox-thread.ts';
 
@@ -135,9 +136,7 @@ export class EvalSandbox {
   }
 
   #start(): void {
-    // From source the thread's module is TypeScript; a bundled worker has it as a file beside it.
-    const module = import.meta.url.endsWith('.ts') ? './sandbox-thread.ts' : './sandbox-thread.mjs';
-    const worker = new Worker(new URL(module, import.meta.url), {
+    const worker = new Worker(new URL(`./sandbox-thread${moduleExtension}`, import.meta.url), {
       workerData: this.#limits,
       // Nothing of this process is of use there, least of all its credentials.
       env: {},

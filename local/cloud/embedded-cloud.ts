@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Clock, systemClock } from '../../shared/clock.ts';
 import { type Logger, silentLogger } from '../../shared/logger.ts';
+import { moduleExtension } from '../../shared/module-extension.ts';
 import { EmulatorProcess } from './emulator-process.ts';
 
 export interface EmbeddedCloudOptions {
@@ -84,7 +85,7 @@ export async function startEmbeddedCloud(options: EmbeddedCloudOptions = {}): Pr
     if (ownDirectory !== undefined) await mkdir(ownDirectory, { recursive: true });
     return EmulatorProcess.start({
       name,
-      program: new URL(program, import.meta.url),
+      program: new URL(`${program}${moduleExtension}`, import.meta.url),
       dataDirectory: ownDirectory,
       environment: credentials,
       logger,
@@ -94,9 +95,9 @@ export async function startEmbeddedCloud(options: EmbeddedCloudOptions = {}): Pr
   };
   const [dynamodb, sqs] = await Promise.allSettled([
     whichDynamodb === 'local'
-      ? start('DynamoDB Local', './dynamodb-local-emulator.ts', 'dynamodb-local', dynamodbLocalWithinMs)
-      : start('DynamoDB emulator', './dynamodb-emulator.ts', 'dynamodb'),
-    start('SQS emulator', './sqs-emulator.ts', 'sqs'),
+      ? start('DynamoDB Local', './dynamodb-local-emulator', 'dynamodb-local', dynamodbLocalWithinMs)
+      : start('DynamoDB emulator', './dynamodb-emulator', 'dynamodb'),
+    start('SQS emulator', './sqs-emulator', 'sqs'),
   ]);
   if (dynamodb.status === 'rejected' || sqs.status === 'rejected') {
     for (const started of [dynamodb, sqs]) if (started.status === 'fulfilled') await started.value.stop();

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -38,8 +38,7 @@ beforeAll(async () => {
 /** Folder of what is sent to the builder of the workers' image. */
 function imageContext(): string {
   const names = readdirSync(prod.folder);
-  const image = names.find((name) => existsSync(join(prod.folder, name, 'gateway-workers/Dockerfile')));
-  return join(prod.folder, image as string);
+  return join(prod.folder, names.find((name) => existsSync(join(prod.folder, name, 'Dockerfile'))) as string);
 }
 
 test('the stack is synthesized without a finding of cdk-nag or the validator', () => {
@@ -53,28 +52,49 @@ test('the stack is synthesized without a finding of cdk-nag or the validator', (
   expect(bundles.length).toBe(Object.keys(programs).length - 1);
 });
 
-test('the image can be built from what is sent to its builder', async () => {
+test('the image needs nothing but the bundled worker, and nothing runs while it is built', async () => {
   const context = imageContext();
-  expect(readdirSync(context).sort()).toEqual([
-    '.dockerignore',
-    'gateway-workers',
-    'infra',
-    'package-lock.json',
-    'package.json',
-    'shared',
-  ]);
-  const dockerfile = readFileSync(join(context, 'gateway-workers/Dockerfile'), 'utf8');
-  // What `npm ci` makes there; the other steps are run as they stand.
+  const files = ['sandbox-thread.mjs', 'sandbox-thread.mjs.map', 'worker.mjs', 'worker.mjs.map'];
+  expect(readdirSync(context).sort()).toEqual(['Dockerfile', ...files]);
+  const stages = readFileSync(join(context, 'Dockerfile'), 'utf8').split(/^(?=FROM )/m);
+  const [runtime, bundled] = ['AS runtime', 'AS bundled'].map((name) => stages.find((stage) => stage.includes(name)));
+  expect(`${runtime}${bundled}`).not.toMatch(/^RUN /m);
+  expect(bundled).toMatch(/^FROM runtime .*\nCOPY \*\.mjs \*\.mjs\.map \.\/\n/);
+  // The first thing that the program misses is its token, so it has found all its modules.
+  const worker = spawn(process.execPath, ['worker.mjs'], {
+    cwd: context,
+    env: {},
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let said = '';
+  worker.stderr.on('data', (text: Buffer) => (said += text.toString()));
+  expect(await once(worker, 'close')).toEqual([2, null]);
+  expect(said).toContain('DISCORD_TOKEN');
+});
+
+test('from a clone the image is built in Docker alone', async () => {
+  const context = mkdtempSync(join(tmpdir(), 'baton-clone-'));
+  outputs.push(context);
+  const dockerfile = readFileSync(join(repositoryRoot, 'gateway-workers/Dockerfile'), 'utf8');
+  const build = dockerfile.split(/^(?=FROM )/m).find((stage) => stage.includes('AS build')) as string;
+  const ignored = readFileSync(join(repositoryRoot, '.dockerignore'), 'utf8').split('\n');
+  for (const [, names] of build.matchAll(/^COPY (.+) \S+$/gm)) {
+    for (const name of (names as string).split(' ')) {
+      expect(ignored).toContain(`!${name}`);
+      cpSync(join(repositoryRoot, name), join(context, name), { recursive: true });
+    }
+  }
+  // What `npm ci` makes there; the last step is run as it stands.
   symlinkSync(join(repositoryRoot, 'node_modules'), join(context, 'node_modules'));
-  const [, command] = /^RUN node (.+)$/m.exec(dockerfile) as unknown as [string, string];
-  const build = spawn(process.execPath, command.split(' '), { cwd: context, stdio: 'ignore' });
-  expect(await once(build, 'exit')).toEqual([0, null]);
-  expect(readdirSync(join(context, 'out')).sort()).toEqual(['worker.mjs', 'worker.mjs.map']);
-  // The files that it copies are all there are.
-  const copied = Array.from(dockerfile.matchAll(/^COPY (?!--from)(.+) \S+$/gm), ([, names]) =>
-    (names as string).split(' '),
-  );
-  for (const name of copied.flat()) expect(existsSync(join(context, name))).toBe(true);
+  const [, command] = /^RUN node (.+)$/m.exec(build) as unknown as [string, string];
+  const bundling = spawn(process.execPath, command.split(' '), { cwd: context, stdio: 'ignore' });
+  expect(await once(bundling, 'exit')).toEqual([0, null]);
+  expect(readdirSync(join(context, 'out')).sort()).toEqual([
+    'sandbox-thread.mjs',
+    'sandbox-thread.mjs.map',
+    'worker.mjs',
+    'worker.mjs.map',
+  ]);
 });
 
 test('an unknown stage is refused with the stages there are', async () => {

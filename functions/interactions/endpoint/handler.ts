@@ -1,10 +1,10 @@
+import { handlerFiles } from '#handlers';
 import { createDynamoDBDocumentClient } from '../../../shared/aws-clients.ts';
 import { withBotSecret } from '../../../shared/bot-secret.ts';
 import { systemClock } from '../../../shared/clock.ts';
 import { readEndpointConfig } from '../../../shared/config.ts';
 import { DynamoDbStore } from '../../../shared/coordination/dynamodb-store.ts';
 import { systemRandom } from '../../../shared/random.ts';
-import { handlerFiles } from '../../handlers.generated.ts';
 import { createHandlerServices } from '../../kit/handler-services.ts';
 import { createLambdaLogger } from '../../kit/lambda-logger.ts';
 import { createRegistry } from '../../kit/registry.ts';
