@@ -571,7 +571,7 @@ export class WorkerLife {
     await Promise.all(
       [...this.#held.values()].map(async (shard) => {
         // A handoff that is just being carried out may still succeed; if not, the shard is released after all.
-        await this.#offers.get(shard);
+        await Promise.race([this.#offers.get(shard), this.#untilAborted(signal)]);
         if (this.#held.get(shardKey(shard.shard)) === shard) await this.#source.release(shard, undefined, signal);
       }),
     );
@@ -598,9 +598,11 @@ export class WorkerLife {
       const role = await store.readRole();
       const workers = among ?? (await store.listWorkers());
       const holder = workers.find(({ incarnation }) => incarnation === role?.holder);
-      for (const worker of holder === undefined ? workers : [holder]) {
-        if (worker.incarnation !== this.incarnation) await this.#inbox.send(worker.controlQueueUrl, { kind: 'tick' });
-      }
+      const others = (holder === undefined ? workers : [holder]).filter(
+        (worker) => worker.incarnation !== this.incarnation,
+      );
+      // All at once: a drain has no time for queues that do not answer, one after the other.
+      await Promise.all(others.map((worker) => this.#inbox.send(worker.controlQueueUrl, { kind: 'tick' })));
     } catch (error) {
       if (!isPassingTrouble(error)) throw error;
       this.#logger.warn({ error: messageOf(error) }, 'worker.cannot_tell_coordinator');

@@ -91,8 +91,13 @@ export const variants: Readonly<Record<string, Variant>> = {
       },
       {
         file: flushCycle,
-        find: 'if (shard.isFrozen || stream === undefined || this.#inFlight.has(shard)) continue;',
-        replace: 'if (shard.isFrozen || stream === undefined) continue;',
+        find: 'if (shard.isFrozen || stream === undefined || this.#inFlight.has(shard)) continue;\n      const { doubt',
+        replace: 'if (shard.isFrozen || stream === undefined) continue;\n      const { doubt',
+      },
+      {
+        file: flushCycle,
+        find: 'if (shard.isFrozen || stream === undefined || this.#inFlight.has(shard)) continue;\n      if (stream.doubt',
+        replace: 'if (shard.isFrozen || stream === undefined) continue;\n      if (stream.doubt',
       },
       {
         file: flushCycle,
@@ -292,8 +297,13 @@ export const variants: Readonly<Record<string, Variant>> = {
     edits: [
       {
         file: flushCycle,
-        find: 'if (shard.isFrozen || stream === undefined ||',
-        replace: 'if (stream === undefined ||',
+        find: 'if (shard.isFrozen || stream === undefined || this.#inFlight.has(shard)) continue;\n      const { doubt',
+        replace: 'if (stream === undefined || this.#inFlight.has(shard)) continue;\n      const { doubt',
+      },
+      {
+        file: flushCycle,
+        find: 'if (shard.isFrozen || stream === undefined || this.#inFlight.has(shard)) continue;\n      if (stream.doubt',
+        replace: 'if (stream === undefined || this.#inFlight.has(shard)) continue;\n      if (stream.doubt',
       },
       {
         file: flushCycle,
