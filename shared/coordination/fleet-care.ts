@@ -93,7 +93,7 @@ export class FleetCare {
       settled,
     });
     await this.#remind(workers, leases, items);
-    await this.carryOut(plan.assignments, workers, signal);
+    await this.#carryOutForAWhile(plan.assignments, workers, signal);
     if (workers.some((worker) => !worker.draining)) this.#reportUnplaced(plan.unplaced);
     await this.#removeEmpty(workers, leases, plan.assignments);
   }
@@ -206,7 +206,22 @@ export class FleetCare {
     logger.warn({ fenced: incarnation }, 'worker.unregistered_owner');
   }
 
-  /** Writes assignments and tells those concerned. Returns the leases that were still as decided upon, and changed. */
+  /** What takes longer than a heartbeat is planned anew at the next tick: whoever looks after a fleet must show signs of life. */
+  async #carryOutForAWhile(
+    assignments: readonly Assignment[],
+    workers: readonly WorkerRecord[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const enough = new AbortController();
+    const timer = this.#options.clock.schedule(this.#watch.rules.heartbeatMs, () => enough.abort());
+    try {
+      await this.carryOut(assignments, workers, AbortSignal.any([signal, enough.signal]));
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  /** Writes assignments and tells those concerned, until `signal` aborts. Returns the leases that were still as decided upon, and changed. */
   async carryOut(
     assignments: readonly Assignment[],
     workers: readonly WorkerRecord[],
@@ -268,10 +283,12 @@ export class FleetCare {
     workers: readonly WorkerRecord[],
     nudges: ReadonlyMap<Incarnation, ReadonlySet<ShardKey>>,
   ): Promise<void> {
-    for (const [incarnation, shards] of nudges) {
-      if (incarnation === this.#options.me) continue;
-      await this.send(workers, incarnation, { kind: 'nudge', shards: [...shards] });
-    }
+    // All at once: queues that do not answer, one after the other, would cost the coordinator its role.
+    await Promise.all(
+      [...nudges]
+        .filter(([incarnation]) => incarnation !== this.#options.me)
+        .map(([incarnation, shards]) => this.send(workers, incarnation, { kind: 'nudge', shards: [...shards] })),
+    );
   }
 
   /** One conditional write; the lease after it, or `undefined` when the lease had changed meanwhile. */

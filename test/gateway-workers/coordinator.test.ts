@@ -3,6 +3,7 @@ import { Coordinator } from '../../gateway-workers/coordinator.ts';
 import { MemoryStore } from '../../shared/coordination/memory-store.ts';
 import type { WorkerRecord } from '../../shared/coordination/model.ts';
 import { type CoordinationStore, StoreUnavailable } from '../../shared/coordination/store.ts';
+import type { ControlPlane } from '../../shared/control/control-queue.ts';
 import { BatonError } from '../../shared/errors.ts';
 import { MemoryControlPlane } from '../../shared/control/memory-control-queue.ts';
 import { ManualClock } from '../manual-clock.ts';
@@ -59,13 +60,19 @@ function beat(name: string, dies?: AbortSignal): void {
 
 function coordinate(
   name: string,
-  options: { through?: CoordinationStore; signal?: AbortSignal; logger?: RecordingLogger } = {},
+  options: {
+    through?: CoordinationStore;
+    signal?: AbortSignal;
+    logger?: RecordingLogger;
+    shardCount?: number;
+    control?: ControlPlane;
+  } = {},
 ) {
   const coordinator = new Coordinator({
     store: options.through ?? store,
-    control,
+    control: options.control ?? control,
     me: name,
-    fleet,
+    fleet: { ...fleet, shardCount: options.shardCount ?? fleet.shardCount },
     rules: { heartbeatMs: 3000, missedHeartbeats: 3 },
     ownShardIds: undefined,
     lastConfirmedStartMs: () => clock.monotonicMs(),
@@ -305,6 +312,50 @@ test('an owner that has not heard of its shard is reminded', async () => {
     kind: 'nudge',
     shards: expect.arrayContaining([expect.stringMatching(/^4\./)]),
   });
+});
+
+/** The longest time that the role's counter stood still in the next `seconds`. */
+async function longestSilenceOfTheRole(seconds: number): Promise<number> {
+  let longestMs = 0;
+  let sinceMs = clock.monotonicMs();
+  let before = JSON.stringify(await store.readRole());
+  for (let step = 0; step < seconds * 10; step += 1) {
+    await clock.advance(100);
+    const now = JSON.stringify(await store.readRole());
+    if (now !== before) sinceMs = clock.monotonicMs();
+    before = now;
+    longestMs = Math.max(longestMs, clock.monotonicMs() - sinceMs);
+  }
+  return longestMs;
+}
+
+test('a coordinator keeps its role though the queues of all others do not answer', async () => {
+  const silent = { ...control, send: () => new Promise<void>(() => {}) } as unknown as ControlPlane;
+  await join('a');
+  beat('a');
+  for (let index = 0; index < 20; index += 1) {
+    await join(`w${index}`);
+    beat(`w${index}`);
+  }
+  coordinate('a', { shardCount: 42, control: silent });
+  await clock.advance(500);
+  expect(await longestSilenceOfTheRole(20)).toBeLessThan(4000);
+  expect(new Set((await store.listLeases(42)).map(({ owner }) => owner)).size).toBe(21);
+});
+
+test('a coordinator with more to assign than it can in a heartbeat shows signs of life in between', async () => {
+  await join('a');
+  beat('a');
+  const slow = new Proxy<CoordinationStore>(store, {
+    get: (target, name) => {
+      const method = (Reflect.get(target, name) as (...args: unknown[]) => unknown).bind(target);
+      return name === 'grant' ? (...args: unknown[]) => clock.sleep(500).then(() => method(...args)) : method;
+    },
+  });
+  coordinate('a', { through: slow, shardCount: 300 });
+  await clock.advance(500);
+  expect(await longestSilenceOfTheRole(25)).toBeLessThan(6000);
+  expect((await store.listLeases(300)).every(({ owner }) => owner === 'a')).toBe(true);
 });
 
 test('an owner that is registered no more is succeeded from all of its checkpoint items', async () => {
