@@ -46,7 +46,10 @@ export class ControlInbox {
         logger.warn({ error: messageOf(error) }, 'control_queue.unreadable');
         await clock.sleep(retryMs, signal);
       }
-      for (const message of messages) await obey(message);
+      // A request is only begun; a nudge reads leases, which nobody's deadline should wait for.
+      const isRequest = ({ kind }: ControlMessage) => kind === 'request';
+      for (const message of messages.filter(isRequest)) await obey(message);
+      for (const message of messages.filter((each) => !isRequest(each))) await obey(message);
     }
   }
 

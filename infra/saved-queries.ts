@@ -3,7 +3,7 @@ import { Construct } from 'constructs';
 
 /** The last line that told of each shard where it is; lines of moves come from its worker. */
 export const shardStatesQuery = [
-  'filter msg in ["shard.held", "shard.ready", "shard.resumed", "shard.handoff", "shard.session_lost", "shard.stopped"]',
+  'filter msg in ["shard.held", "shard.ready", "shard.resumed", "shard.handoff", "shard.session_lost", "shard.session_given_up", "shard.stopped"]',
   'stats latest(msg) as state, latest(worker) as on, latest(@timestamp) as since by shard',
   'sort by shard',
 ] as const;

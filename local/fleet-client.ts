@@ -1,11 +1,10 @@
-import { createDynamoDBDocumentClient, createSqsClient } from '../shared/aws-clients.ts';
 import { systemClock } from '../shared/clock.ts';
 import { type FleetConfig, readFleetConfig } from '../shared/config.ts';
-import { DynamoDbReplies } from '../shared/control/dynamodb-replies.ts';
-import { Fleet } from '../shared/control/fleet.ts';
+import { FleetConnection } from '../shared/control/connect-fleet.ts';
+import type { Fleet } from '../shared/control/fleet.ts';
 import { FleetOperations } from '../shared/control/fleet-operations.ts';
-import { SqsControlPlane } from '../shared/control/sqs-control-queue.ts';
-import { DynamoDbStore } from '../shared/coordination/dynamodb-store.ts';
+import type { SqsControlPlane } from '../shared/control/sqs-control-queue.ts';
+import type { DynamoDbStore } from '../shared/coordination/dynamodb-store.ts';
 import { silentLogger } from '../shared/logger.ts';
 import { systemRandom } from '../shared/random.ts';
 import { DynamoDbTimeline } from '../shared/stats/dynamodb-timeline.ts';
@@ -27,20 +26,10 @@ export interface FleetClient {
  */
 export async function withFleet<T>(env: NodeJS.ProcessEnv, command: (client: FleetClient) => Promise<T>): Promise<T> {
   const config = readFleetConfig(env);
-  const documents = createDynamoDBDocumentClient('general');
-  const sqs = createSqsClient('general');
-  const receivingSqs = createSqsClient('receiving');
+  const connection = new FleetConnection(config);
+  const { documents, store, control, fleet } = connection;
   const tools = { clock: systemClock, random: systemRandom, logger: silentLogger };
   try {
-    const store = new DynamoDbStore(documents, config.table);
-    const control = new SqsControlPlane({
-      fleet: config.fleet,
-      client: sqs,
-      pollingClient: receivingSqs,
-      logger: silentLogger,
-    });
-    const replies = new DynamoDbReplies(documents, config.table, systemClock);
-    const fleet = new Fleet({ store, control, replies, ...tools });
     const operations = new FleetOperations({ store, control, fleet, ...tools });
     const timeline = new TimelineRecorder({
       store: new DynamoDbTimeline(documents, config.table, systemClock, systemRandom),
@@ -50,6 +39,6 @@ export async function withFleet<T>(env: NodeJS.ProcessEnv, command: (client: Fle
     await fleet.tidied();
     return result;
   } finally {
-    for (const client of [documents, sqs, receivingSqs]) client.destroy();
+    connection.close();
   }
 }

@@ -343,8 +343,8 @@ export class GatewayConnection {
         return this.#giveUpWire()?.terminate();
       case 'sessionLost':
         this.#adopt(undefined);
-        this.#logger.warn({ reason: effect.reason }, 'gateway.session_lost');
-        return this.#listener.onSessionLost(effect.reason);
+        if (!effect.asked) this.#logger.warn({ reason: effect.reason }, 'gateway.session_lost');
+        return this.#listener.onSessionLost(effect.reason, { asked: effect.asked });
       case 'stop':
         return this.#stop(effect.closeCode);
     }

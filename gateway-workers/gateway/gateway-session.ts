@@ -37,8 +37,8 @@ export interface GatewayListener {
   onSessionStarted(session: GatewaySession, ready: ReadyFacts): void;
   /** The replay is complete; RESUMED follows in `onDispatch`. */
   onResumed(): void;
-  /** Discord has refused the session: its position means nothing any more. */
-  onSessionLost(reason: string): void;
+  /** Discord has refused the session, or (`asked`) somebody wanted a new one: its position means nothing any more. */
+  onSessionLost(reason: string, how: { asked: boolean }): void;
   onStateChange(change: StateChange): void;
   /** Discord closed with a code that reconnecting cannot help. The connection has stopped. */
   onFatal(error: BatonError): void;

@@ -108,7 +108,8 @@ export type GatewayEffect =
   /** Close with a code that keeps the session. */
   | { readonly kind: 'closeSocket' }
   | { readonly kind: 'terminateSocket' }
-  | { readonly kind: 'sessionLost'; readonly reason: string }
+  /** `asked`: somebody wanted a new one. */
+  | { readonly kind: 'sessionLost'; readonly reason: string; readonly asked: boolean }
   | { readonly kind: 'stop'; readonly closeCode: number };
 
 export interface Step {
@@ -449,7 +450,7 @@ function afterTaken(state: Extract<GatewayState, { kind: 'resuming' | 'ready' }>
 function loseSession(state: Connected, how: 'closeSocket' | 'terminateSocket', reason: string): Step {
   return {
     state: { kind: 'backingOff', goal: { kind: 'identify' }, ladder: afterLoss(state) },
-    effects: [...leave(state, how), { kind: 'sessionLost', reason }, { kind: 'backOffAfterRefusal' }],
+    effects: [...leave(state, how), { kind: 'sessionLost', reason, asked: false }, { kind: 'backOffAfterRefusal' }],
     reason,
   };
 }
@@ -458,7 +459,7 @@ function loseSession(state: Connected, how: 'closeSocket' | 'terminateSocket', r
 function renew(state: GatewayState): Step {
   const reason = 'a new session was asked for';
   const next = begin({ kind: 'identify' }, noLadder, reason);
-  const lost: GatewayEffect = { kind: 'sessionLost', reason };
+  const lost: GatewayEffect = { kind: 'sessionLost', reason, asked: true };
   switch (state.kind) {
     case 'confirming':
     case 'resuming':

@@ -377,15 +377,20 @@ export class Shard implements PublishingShard, GatewayListener {
     this.#host.flushSoon(this);
   }
 
-  onSessionLost(reason: string): void {
+  onSessionLost(reason: string, { asked }: { asked: boolean }): void {
     const stream = this.#streams.at(-1);
     this.#isReplaying = false;
     if (stream === undefined || stream.ended) return;
     const dropped = stream.end();
-    this.#logger.error(
-      { reason, session: stream.session, afterSeq: stream.receivedSeq, ...(dropped && { droppedEnvelope: dropped }) },
-      'shard.session_lost',
-    );
+    const end = {
+      reason,
+      session: stream.session,
+      afterSeq: stream.receivedSeq,
+      ...(dropped && { droppedEnvelope: dropped }),
+    };
+    // What an operator wanted is no alarm.
+    if (asked) this.#logger.info(end, 'shard.session_given_up');
+    else this.#logger.error(end, 'shard.session_lost');
     this.#host.checkpointSoon(this);
   }
 

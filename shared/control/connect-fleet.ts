@@ -1,3 +1,4 @@
+import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { type AwsClientSettings, createDynamoDBDocumentClient, createSqsClient } from '../aws-clients.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import type { FleetConfig } from '../config.ts';
@@ -18,6 +19,9 @@ export interface ConnectFleetOptions {
 
 /** A fleet seen from outside, over AWS. Nothing is sent before the first request. */
 export class FleetConnection {
+  readonly documents: DynamoDBDocumentClient;
+  readonly store: DynamoDbStore;
+  readonly control: SqsControlPlane;
   readonly fleet: Fleet;
   readonly #clients: readonly { destroy(): void }[];
 
@@ -26,14 +30,12 @@ export class FleetConnection {
     const documents = createDynamoDBDocumentClient('general', aws?.dynamodb);
     const client = createSqsClient('general', aws?.sqs);
     this.#clients = [documents, client];
-    this.fleet = new Fleet({
-      store: new DynamoDbStore(documents, config.table, clock),
-      control: new SqsControlPlane({ fleet: config.fleet, client, pollingClient: client, logger }),
-      replies: new DynamoDbReplies(documents, config.table, clock),
-      clock,
-      random,
-      logger,
-    });
+    this.documents = documents;
+    this.store = new DynamoDbStore(documents, config.table, clock);
+    // Control queues are only written to from here, so nothing polls.
+    this.control = new SqsControlPlane({ fleet: config.fleet, client, pollingClient: client, logger });
+    const replies = new DynamoDbReplies(documents, config.table, clock);
+    this.fleet = new Fleet({ store: this.store, control: this.control, replies, clock, random, logger });
   }
 
   /** Closes the connections to AWS. */

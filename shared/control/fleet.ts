@@ -56,7 +56,7 @@ export class Fleet {
 
   constructor(options: FleetOptions) {
     this.#options = options;
-    this.#register = new WorkerRegister(options.store);
+    this.#register = new WorkerRegister(options.store, options.clock);
   }
 
   /**

@@ -1,3 +1,4 @@
+import type { Clock } from '../clock.ts';
 import type { Incarnation, WorkerRecord } from '../coordination/model.ts';
 import { isPassingTrouble } from '../coordination/store.ts';
 import { messageOf } from '../errors.ts';
@@ -12,6 +13,9 @@ const askAgainMs = 100;
 /** A silent owner may have lost the shard: its lease is read again this often. */
 const rereadLeasesMs = 1000;
 
+/** Who asks often need not read the leases each time: a shard that has moved since is asked again where it is. */
+const ownersForMs = 2000;
+
 /** Repeating these does no harm, so they are asked of a new owner though the old one may have carried them out. */
 const isRepeatable: Readonly<Record<ShardRequest['kind'], boolean>> = {
   ping: true,
@@ -23,13 +27,45 @@ const isRepeatable: Readonly<Record<ShardRequest['kind'], boolean>> = {
   respawn: false,
 };
 
-/** Workers by incarnation. A record never changes its queue, so only one that is not known is looked for. */
+type Owners = ReadonlyMap<number, Incarnation | undefined>;
+
+/**
+ * What is known of workers and owners from one request to the next. A worker's record never changes its queue, so only
+ * one that is not known is looked for; owners are remembered for a moment.
+ */
 export class WorkerRegister {
   readonly #store: FleetReads;
+  readonly #clock: Clock;
   #records = new Map<Incarnation, WorkerRecord>();
+  #remembered: { readonly shardCount: number; readonly owners: Owners; readonly readAtMs: number } | undefined;
 
-  constructor(store: FleetReads) {
+  constructor(store: FleetReads, clock: Clock) {
     this.#store = store;
+    this.#clock = clock;
+  }
+
+  /** Owners as they were read lately, if they were. */
+  rememberedOwners(shardCount: number): Owners | undefined {
+    const remembered = this.#remembered;
+    if (remembered?.shardCount !== shardCount) return undefined;
+    return this.#clock.monotonicMs() - remembered.readAtMs < ownersForMs ? remembered.owners : undefined;
+  }
+
+  /** Owners of these shards by their leases. */
+  async readOwners(shardCount: number, shards: readonly number[]): Promise<Owners> {
+    const readAtMs = this.#clock.monotonicMs();
+    const isAll = shards.length === shardCount;
+    const leases = await (isAll
+      ? this.#store.listLeases(shardCount)
+      : this.#store.readLeases(shards.map((shardId) => ({ shardId, shardCount }))));
+    const owners = new Map(leases.map(({ shard, owner }) => [shard.shardId, owner]));
+    if (isAll) this.#remembered = { shardCount, owners, readAtMs };
+    return owners;
+  }
+
+  /** Somebody was not where he was remembered to be. */
+  forgetOwners(): void {
+    this.#remembered = undefined;
   }
 
   get(incarnation: Incarnation): WorkerRecord | undefined {
@@ -47,7 +83,13 @@ export class WorkerRegister {
 type Pending =
   /** To be asked, not before `atMs`; `missing` is what there is to say if it never is. */
   | { readonly kind: 'toAsk'; readonly atMs: number; readonly missing: Omit<MissingShard, 'shard'> }
-  | { readonly kind: 'asked'; readonly of: WorkerRecord; readonly sending: number };
+  | {
+      readonly kind: 'asked';
+      readonly of: WorkerRecord;
+      readonly sending: number;
+      /** Its owner was remembered, not read: it is asked again as soon as that proves wrong. */
+      readonly remembered: boolean;
+    };
 
 interface ShardQuestion extends Waiting {
   readonly shardCount: number;
@@ -78,7 +120,7 @@ export class ShardRound {
 
   async run(): Promise<ShardAnswer<unknown>> {
     try {
-      await this.#route();
+      await this.#route({ fromMemory: isRepeatable[this.#question.request.kind] });
       while (this.#pending.size > 0 && !this.#wait.isOver) {
         for (const reply of await this.#wait.next()) this.#take(reply);
         await this.#routeAgain();
@@ -105,7 +147,7 @@ export class ShardRound {
         this.#pending.delete(shardId);
       } else if (outcome.code === 'not-mine') {
         // Of two that were asked one after the other only the later one's word counts.
-        if (sending === pending.sending) this.#askAgain(shardId, pending.of);
+        if (sending === pending.sending) this.#askAgain(shardId, pending);
       } else {
         this.#missing.push({ shard: shardId, worker, code: outcome.code, reason: outcome.reason });
         this.#pending.delete(shardId);
@@ -113,13 +155,18 @@ export class ShardRound {
     }
   }
 
-  #askAgain(shard: number, { workerId }: WorkerRecord): void {
+  #askAgain(shard: number, { of: { workerId }, remembered }: Extract<Pending, { kind: 'asked' }>): void {
     const missing = {
       worker: workerId,
       code: 'moving' as const,
       reason: `it is changing hands; ${workerId} does not hold it`,
     };
-    this.#pending.set(shard, { kind: 'toAsk', atMs: this.#options.clock.monotonicMs() + askAgainMs, missing });
+    this.#pending.set(shard, { kind: 'toAsk', atMs: this.#againAtMs(remembered, askAgainMs), missing });
+  }
+
+  #againAtMs(remembered: boolean, waitMs: number): number {
+    if (remembered) this.#question.register.forgetOwners();
+    return this.#options.clock.monotonicMs() + (remembered ? 0 : waitMs);
   }
 
   /** Whether owners that say nothing may have lost their shards by now, and may be passed over. */
@@ -133,27 +180,25 @@ export class ShardRound {
     const isDue = [...this.#pending.values()].some((pending) => pending.kind === 'toAsk' && pending.atMs <= nowMs);
     if (!isDue && !(this.#isStale && this.#pending.size > 0)) return;
     try {
-      await this.#route();
+      await this.#route({ fromMemory: false });
     } catch (error) {
       if (!isPassingTrouble(error)) throw error;
       this.#wait.trouble = messageOf(error);
     }
   }
 
-  /** Reads the leases of the shards that are to be asked, or whose owner is silent, and asks their owners. */
-  async #route(): Promise<void> {
-    const { store, clock } = this.#options;
+  /** Finds out who holds the shards that are to be asked, or whose owner is silent, and asks there. */
+  async #route({ fromMemory }: { fromMemory: boolean }): Promise<void> {
     const { shardCount, register } = this.#question;
-    const nowMs = clock.monotonicMs();
+    const nowMs = this.#options.clock.monotonicMs();
     const isStale = this.#isStale;
     if (isStale) this.#rereadAtMs = nowMs + rereadLeasesMs;
     const due = [...this.#pending]
       .filter(([, pending]) => (pending.kind === 'toAsk' ? pending.atMs <= nowMs : isStale))
       .map(([shard]) => shard);
-    const leases = await (due.length === shardCount
-      ? store.listLeases(shardCount)
-      : store.readLeases(due.map((shardId) => ({ shardId, shardCount }))));
-    const ownerOf = new Map(leases.map(({ shard, owner }) => [shard.shardId, owner]));
+    const known = fromMemory ? register.rememberedOwners(shardCount) : undefined;
+    const remembered = known !== undefined;
+    const ownerOf = known ?? (await register.readOwners(shardCount, due));
     const owners = due.map((shard) => ownerOf.get(shard)).filter((owner) => owner !== undefined);
     await register.know(owners);
     const questions = new Map<WorkerRecord, number[]>();
@@ -161,28 +206,28 @@ export class ShardRound {
       const owner = ownerOf.get(shard);
       const record = owner === undefined ? undefined : register.get(owner);
       const pending = this.#pending.get(shard);
-      if (record === undefined) this.#postpone(shard, pending, owner);
+      if (record === undefined) this.#postpone(shard, pending, owner, remembered);
       else if (pending?.kind !== 'asked' || pending.of.incarnation !== record.incarnation)
         questions.set(record, [...(questions.get(record) ?? []), shard]);
     }
-    for (const [record, shards] of questions) this.#ask(record, shards);
+    for (const [record, shards] of questions) this.#ask(record, shards, remembered);
   }
 
-  #postpone(shard: number, pending: Pending | undefined, owner: Incarnation | undefined): void {
+  #postpone(shard: number, pending: Pending | undefined, owner: Incarnation | undefined, remembered: boolean): void {
     // Whoever was asked may still answer.
     if (pending?.kind === 'asked') return;
     const missing =
       owner === undefined
         ? { code: 'unheld' as const, reason: 'no worker holds it' }
         : { code: 'moving' as const, reason: `its owner ${owner} has left the fleet` };
-    this.#pending.set(shard, { kind: 'toAsk', atMs: this.#options.clock.monotonicMs() + askAgainMs, missing });
+    this.#pending.set(shard, { kind: 'toAsk', atMs: this.#againAtMs(remembered, askAgainMs), missing });
   }
 
-  #ask(record: WorkerRecord, shards: readonly number[]): void {
+  #ask(record: WorkerRecord, shards: readonly number[], remembered: boolean): void {
     const { shardCount, request } = this.#question;
     const keys = shards.map((shardId) => shardKey({ shardId, shardCount }));
     const sending = this.#wait.send(record, request, keys, (failure) => {
-      const atMs = this.#options.clock.monotonicMs() + rereadLeasesMs / 2;
+      const atMs = this.#againAtMs(remembered, rereadLeasesMs / 2);
       const { workerId: worker } = record;
       for (const shard of shards) {
         const pending = this.#pending.get(shard);
@@ -191,7 +236,7 @@ export class ShardRound {
         this.#pending.set(shard, { kind: 'toAsk', atMs, missing });
       }
     });
-    for (const shard of shards) this.#pending.set(shard, { kind: 'asked', of: record, sending });
+    for (const shard of shards) this.#pending.set(shard, { kind: 'asked', of: record, sending, remembered });
   }
 
   #giveUp(shard: number, pending: Pending): void {

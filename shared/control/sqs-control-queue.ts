@@ -35,8 +35,8 @@ export class SqsControlPlane implements ControlPlane {
   readonly #notes: ControlQueueNotes | undefined;
   /** Of the queues that were opened here. */
   readonly #incarnations = new Map<string, Incarnation>();
-  /** Of the messages that were received last; never rejects. */
-  #deleting: Promise<void> = Promise.resolve();
+  /** Messages that were received and are being deleted; none rejects. */
+  readonly #deleting = new Set<Promise<void>>();
 
   /**
    * `pollingClient` waits for messages, so its requests must be allowed to take 20 s and more. With `notes` a queue is
@@ -90,9 +90,9 @@ export class SqsControlPlane implements ControlPlane {
       throw controlQueueUnreachable(url, error);
     }
     if (received.length === 0) return [];
-    await this.#deleting;
-    // Meanwhile they are hidden from other receives, so what they say need not wait for it.
-    this.#deleting = this.#delete(url, received);
+    // Meanwhile they are hidden from other receives, so what they say need not wait for it, nor what comes after them.
+    const deleting = this.#delete(url, received).finally(() => this.#deleting.delete(deleting));
+    this.#deleting.add(deleting);
     return received.flatMap((message) => this.#decode(url, message));
   }
 
@@ -101,7 +101,7 @@ export class SqsControlPlane implements ControlPlane {
   }
 
   async close(url: string): Promise<void> {
-    await this.#deleting;
+    await Promise.all(this.#deleting);
     try {
       await this.#client.send(new DeleteQueueCommand({ QueueUrl: url }));
     } catch (error) {

@@ -177,8 +177,8 @@ export class NotingListener implements GatewayListener {
     this.notes.push('resumed');
   }
 
-  onSessionLost(): void {
-    this.notes.push('lost');
+  onSessionLost(_reason: string, { asked }: { asked: boolean }): void {
+    this.notes.push(asked ? 'given up' : 'lost');
   }
 
   onStateChange(change: StateChange): void {

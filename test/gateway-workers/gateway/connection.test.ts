@@ -759,7 +759,7 @@ describe('respawn()', () => {
     const rig = new Rig();
     await rig.resumed();
     rig.connection.respawn({ fresh: true });
-    expect(rig.listener.notes.at(-1)).toBe('lost');
+    expect(rig.listener.notes.at(-1)).toBe('given up');
     expect(rig.connection.session).toBeUndefined();
     const socket = await rig.nextSocket();
     socket.opens().hello();
