@@ -1,6 +1,7 @@
 import type { SQSRecord } from 'aws-lambda';
 import { decodeEnvelope, type EnvelopeHeader, eventsAttribute, messageGroupId } from '../../shared/envelope.ts';
 import { messageOf } from '../../shared/errors.ts';
+import { guildOfDispatch } from '../kit/dispatch-guild.ts';
 import { failureReasonAttribute } from './dead-letter.ts';
 
 /** One dispatch of an envelope, parsed. */
@@ -71,18 +72,9 @@ function readFrame(frame: string, index: number, header: EnvelopeHeader): Queued
   const { t, s, d } = dispatch as { t?: unknown; s?: unknown; d?: unknown };
   if (typeof t !== 'string') return flawed(frame, index, header, 'frame has no type');
   if (typeof s !== 'number') return flawed(frame, index, header, 'frame has no sequence number');
-  return { index, frame, seq: s, type: t, guildId: guildIdOf(t, d), data: d, flaw: undefined };
+  return { index, frame, seq: s, type: t, guildId: guildOfDispatch(t, d), data: d, flaw: undefined };
 }
 
 function flawed(frame: string, index: number, header: EnvelopeHeader, flaw: string): QueuedEvent {
   return { index, frame, seq: header.first, type: 'UNKNOWN', guildId: undefined, data: undefined, flaw };
-}
-
-/** Events about a guild itself name it by `id`, all others by `guild_id`. */
-function guildIdOf(type: string, data: unknown): string | undefined {
-  if (typeof data !== 'object' || data === null) return undefined;
-  const { guild_id, id } = data as { guild_id?: unknown; id?: unknown };
-  if (typeof guild_id === 'string') return guild_id;
-  const isGuild = type === 'GUILD_CREATE' || type === 'GUILD_UPDATE' || type === 'GUILD_DELETE';
-  return isGuild && typeof id === 'string' ? id : undefined;
 }

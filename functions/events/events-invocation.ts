@@ -368,6 +368,11 @@ export class EventsInvocation {
         logger.warn({ guild: guildId, invalid, stale, unknownGuild }, 'directory.events_passed_over');
         return;
       } catch (error) {
+        if (isLasting(error)) {
+          // Coming again would hold up the whole shard for a guild that no try can mend.
+          logger.error({ guild: guildId, error: messageOf(error) }, 'directory.guild_not_foldable');
+          return;
+        }
         logger.warn({ guild: guildId, attempt, error: messageOf(error) }, 'directory.not_folded');
         await clock.sleep(backoffMs(attempt, random, { baseMs: retryBaseMs, capMs: retryCapMs }), this.#stop.signal);
         if (!this.#mustStop()) continue;
@@ -617,4 +622,10 @@ export class EventsInvocation {
 function isWorthRetrying(error: unknown): boolean {
   if (error instanceof BatonError && error.code === 'MESSAGE_INVALID') return false;
   return !(error instanceof DiscordAPIError && error.status >= 400 && error.status < 500);
+}
+
+/** Of what is stored or was sent, and not of the table's state: it would be the same the next time. */
+function isLasting(error: unknown): boolean {
+  if (error instanceof BatonError) return error.code === 'STORE_ITEM_INVALID';
+  return error instanceof RangeError || (error instanceof Error && error.name === 'ValidationException');
 }

@@ -18,7 +18,7 @@ export type CustomIdPattern = readonly PatternPart[];
 
 const patternForm = /^(?:\{[^{}]*\}|[^:{}]+)(?::(?:\{[^{}]*\}|[^:{}]+))*$/;
 const partForm = /\{[^{}]*\}|[^:{}]+/g;
-const paramForm = /^\{([A-Za-z_]\w*)(?::([^{}]+))?\}$/;
+const paramForm = /^\{([A-Za-z]\w*)(?::([^{}]+))?\}$/;
 const paramTypes: ReadonlySet<string> = new Set(['string', 'integer', 'boolean', 'snowflake'] satisfies ParamType[]);
 
 /** @throws {BatonError} `CUSTOM_ID_INVALID`, saying which part breaks which rule. */

@@ -38,7 +38,7 @@ export function messageProblems({ name, check }: MessageDefinition): string[] {
 
 /** What is wrong with a component handler, its custom-id pattern apart. */
 export function componentProblems({ type, values }: ComponentDefinition): string[] {
-  if (!(type in componentTypes)) {
+  if (!Object.hasOwn(componentTypes, type)) {
     return [`type: ${JSON.stringify(type)} must be one of ${Object.keys(componentTypes).join(', ')}`];
   }
   if (values === undefined) return [];

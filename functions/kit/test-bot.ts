@@ -18,6 +18,7 @@ import { componentTypes } from './component-types.ts';
 import { matchCustomId } from './custom-id-pattern.ts';
 import type { FleetMessage } from './define-message.ts';
 import type { DirectoryAccess } from './directory-access.ts';
+import { guildOfDispatch } from './dispatch-guild.ts';
 import type { EventData, EventType } from './event-types.ts';
 import type { FleetAccess } from './fleet-access.ts';
 import type { HandlerContext, HandlerServices } from './handler-context.ts';
@@ -262,7 +263,7 @@ export class TestBot {
 
   /** Lets an event happen: runs its handlers one after the other. */
   async event<T extends EventType>(type: T, data: Partial<EventData<T>> & object): Promise<void> {
-    const guildId = (data as { guild_id?: string }).guild_id;
+    const guildId = guildOfDispatch(type, data);
     for (const { definition } of this.#registry.events.get(type) ?? []) {
       await definition.run(data as never, { ...this.#context(), type, guildId, seq: 1, session: 'test', attempt: 1 });
     }

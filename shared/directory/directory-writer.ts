@@ -25,7 +25,7 @@ import type { DirectoryEntities } from './directory-options.ts';
 import { collect, DirectoryReader } from './directory-reader.ts';
 import { type GuildChanges, type GuildEvent, GuildState, kindsTouchedBy, type StoredGuild } from './guild-state.ts';
 import { endOfFullList, memberChanges } from './member-fold.ts';
-import type { ItemWrite } from './packed-entities.ts';
+import { type ItemWrite, writeStages } from './packed-entities.ts';
 import { streamPosition } from './stream-position.ts';
 
 /** Writes of one guild that are under way at once. */
@@ -139,7 +139,7 @@ export class DirectoryWriter {
 
   async #write(guildId: string, changes: GuildChanges): Promise<void> {
     const { packed, joinedShard, leftShard, forgetsMembers, head } = changes;
-    await inParallel(packed, (write) => this.#writeItem(write));
+    for (const stage of writeStages(packed)) await inParallel(stage, (write) => this.#writeItem(write));
     // Joined before left, so that the guild is at no time on no shard.
     if (joinedShard !== undefined) await this.#put(itemKey.shardGuild(joinedShard, guildId));
     if (leftShard !== undefined) await this.#delete(itemKey.shardGuild(leftShard, guildId));

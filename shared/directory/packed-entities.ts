@@ -111,14 +111,20 @@ export class PackedEntities {
     }
   }
 
-  /** What has to be written for what was folded; nothing, if nothing is different. */
+  /**
+   * What has to be written for what was folded; nothing, if nothing is different. New items must be written before any is
+   * overwritten, and all of them before any is deleted: see {@link writeStages}.
+   */
   writes(): ItemWrite<PackedItem>[] {
-    const outgrown = this.#slots.some(
-      (slot) => slot.isChanged && slot.entities.size > 1 && textOf(slot).length > spreadFactor * plainBytesPerItem,
-    );
+    // A spread that is being finished comes first.
+    const outgrown =
+      !this.#isSpreading &&
+      this.#slots.some(
+        (slot) => slot.isChanged && slot.entities.size > 1 && textOf(slot).length > spreadFactor * plainBytesPerItem,
+      );
     if (outgrown) {
       const all = [...this.entities()];
-      const wanted = itemCount(all);
+      const wanted = grownCount(this.#slots.length, itemCount(all));
       if (wanted > this.#slots.length) {
         this.#spread(wanted);
         for (const entity of all) this.#slotOf(entity.id).entities.set(entity.id, entity);
@@ -208,6 +214,24 @@ export class PackedEntities {
     }
     this.#isSpreading = true;
   }
+}
+
+/**
+ * A multiple of what there was. Then whatever an item held goes into the item of the same number, or into new ones; and
+ * when the new ones are written before it is overwritten, nothing is lost, wherever the writing ends.
+ */
+function grownCount(count: number, wanted: number): number {
+  return count * Math.min(Math.ceil(wanted / count), Math.floor(mostItems / count));
+}
+
+/** Writes in the order in which they must be made; those of a stage side by side. */
+export function writeStages(writes: readonly ItemWrite<PackedItem>[]): readonly (readonly ItemWrite<PackedItem>[])[] {
+  const isNew = ({ kind, expected }: ItemWrite<PackedItem>): boolean => kind === 'put' && expected === undefined;
+  return [
+    writes.filter(isNew),
+    writes.filter((write) => write.kind === 'put' && !isNew(write)),
+    writes.filter(({ kind }) => kind === 'delete'),
+  ];
 }
 
 function emptySlot(): Slot {

@@ -53,7 +53,7 @@ let countedInteractions: Set<string>;
 beforeAll(() => {
   bundles = mkdtempSync(join(tmpdir(), 'baton-bundles-'));
   for (const program of Object.keys(programs) as ProgramName[]) bundleProgram(program, bundleOf(program));
-});
+}, 300_000);
 afterAll(() => rmSync(bundles, { recursive: true, force: true }));
 
 beforeEach(async () => {
@@ -94,7 +94,7 @@ test('what the template says runs: bundled programs, their rights and their vari
   expect([...(rebalance?.gate.allowed.keys() ?? [])].join()).toContain('ecs:UpdateService');
 
   discord.startTraffic(300);
-  await vi.waitFor(() => expect(ledger.totals.delivered).toBeGreaterThan(500), { timeout: 20_000, interval: 200 });
+  await vi.waitFor(() => expect(ledger.totals.delivered).toBeGreaterThan(500), { timeout: 90_000, interval: 200 });
   await compareWithCostModel([first.gate, second.gate]);
   // What a crashed task, its replacement and a deployment's end of an old task are to a fleet.
   first.worker.kill('SIGKILL');
@@ -104,10 +104,10 @@ test('what the template says runs: bundled programs, their rights and their vari
   expect(await second.worker.exitCode, second.worker.output).toBe(0);
   await untilConnected();
   const deliveredBefore = ledger.totals.delivered;
-  await vi.waitFor(() => expect(ledger.totals.delivered).toBeGreaterThan(deliveredBefore + 300), { timeout: 20_000 });
+  await vi.waitFor(() => expect(ledger.totals.delivered).toBeGreaterThan(deliveredBefore + 300), { timeout: 90_000 });
 
   discord.stopTraffic();
-  await vi.waitFor(() => expect(ledger.totals.pending).toBe(0), { timeout: 40_000, interval: 200 });
+  await vi.waitFor(() => expect(ledger.totals.pending).toBe(0), { timeout: 90_000, interval: 200 });
   third.worker.kill('SIGTERM');
   expect(await third.worker.exitCode, third.worker.output).toBe(0);
 
@@ -119,7 +119,7 @@ test('what the template says runs: bundled programs, their rights and their vari
   expect(endpoint.sent).toBeGreaterThan(10);
   expect(endpoint).toMatchObject({ answered: endpoint.sent, failures: {} });
   for (const { gate } of [first, second, third, ...functions]) expect([...gate.refused]).toEqual([]);
-}, 150_000);
+}, 400_000);
 
 test('the local fleet runs on the same: provisioning finds nothing to make and nothing to change', async () => {
   const { dynamodb, sqs } = emulatorUrls();
@@ -335,7 +335,7 @@ async function compareWithCostModel(gates: readonly IamGate[]): Promise<void> {
 }
 
 async function untilConnected(): Promise<void> {
-  await vi.waitFor(() => expect(discord.connectedShards().size).toBe(shards), { timeout: 40_000, interval: 100 });
+  await vi.waitFor(() => expect(discord.connectedShards().size).toBe(shards), { timeout: 90_000, interval: 100 });
 }
 
 async function freePort(): Promise<number> {

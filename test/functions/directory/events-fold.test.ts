@@ -3,12 +3,20 @@ import { type DirectoryEvent, DirectoryFold } from '../../../functions/directory
 import type { EventsDirectory } from '../../../functions/events/events-invocation.ts';
 import { defineEvent } from '../../../functions/kit/define-event.ts';
 import type { GuildEvent } from '../../../shared/directory/guild-state.ts';
+import { BatonError } from '../../../shared/errors.ts';
 import { EventsBench, recordOf, redelivered } from '../events/events-fixture.ts';
 
 const nothing = { folded: 0, stale: 0, unknownGuild: 0, invalid: 0 };
 
 /** A directory that notes what is folded, and fails as often as it is told. */
-function watched(story: string[], { failures = 0, failsFor }: { failures?: number; failsFor?: string } = {}) {
+function watched(
+  story: string[],
+  {
+    failures = 0,
+    failsFor,
+    error = new Error('the table gives no answer'),
+  }: { failures?: number; failsFor?: string; error?: Error } = {},
+) {
   let left = failures;
   const directory: EventsDirectory = {
     takes: (type) => type.startsWith('CHANNEL_'),
@@ -16,7 +24,7 @@ function watched(story: string[], { failures = 0, failsFor }: { failures?: numbe
       const failsNow = guildId === failsFor && left > 0;
       if (failsNow) {
         left -= 1;
-        throw new Error('the table gives no answer');
+        throw error;
       }
       story.push(`fold ${guildId}: ${events.map(({ seq }) => seq).join(' ')}`);
       return nothing;
@@ -49,6 +57,20 @@ test('the directory has a guild’s events before their handlers run, over the m
   expect(of('10')).toEqual(['fold 10: 1 4', 'run 10: 1', 'run 10: 2', 'run 10: 4']);
   expect(of('20')).toEqual(['fold 20: 3', 'run 20: 3']);
   expect(of('30')).toEqual(['run 30: 5']);
+});
+
+test.each([
+  new BatonError('STORE_ITEM_INVALID', 'directory: GUILD#10/GUILD does not decode'),
+  Object.assign(new Error('Item size has exceeded the maximum allowed size'), { name: 'ValidationException' }),
+  new RangeError('10000000000 has more than 10 digits'),
+])('a guild that cannot be folded at all ($name) does not hold up its shard', async (error) => {
+  const story: string[] = [];
+  const directory = watched(story, { failures: Number.POSITIVE_INFINITY, failsFor: '10', error });
+  const bench = new EventsBench(handlerOf(story), { directory });
+  const answer = bench.invoke([recordOf({ events: [change(1, '10'), change(2, '20')] })]);
+  await bench.pass(100);
+  expect(await answer).toEqual([]);
+  expect(story.sort()).toEqual(['fold 20: 2', 'run 10: 1', 'run 20: 2']);
 });
 
 test('a table that gives no answer for a while is asked again, and nothing comes back to the queue', async () => {

@@ -1,4 +1,4 @@
-import { ScanCommand } from '@aws-sdk/lib-dynamodb';
+import { QueryCommand, ScanCommand } from '@aws-sdk/lib-dynamodb';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { collect } from '../../../shared/directory/directory-reader.ts';
@@ -154,7 +154,7 @@ describe('leaving and outage', () => {
   });
 });
 
-test('a guild too large for one item is spread over many, and a change writes one', async () => {
+test('a guild too large for one item is spread over many, and a change writes one', { timeout: 240_000 }, async () => {
   const stream = new GuildStream('106');
   const overwrites = Array.from({ length: 100 }, (_, index) => ({
     id: String(10n ** 18n + BigInt(index) * 7_919n),
@@ -200,6 +200,41 @@ test('a guild that grows event by event is spread over more items as it does', a
     await watched.fold('107', [stream.event('CHANNEL_DELETE', channel('150'))]);
   });
   expect(Math.max(...sizes)).toBeLessThan(20_000);
+});
+
+describe.each([0, 1, 2, 4, 7, 11])('a spread of which %i writes came through', (writes) => {
+  test.each([1, 40])('is finished by the next fold (%i channels before)', async (channelsBefore) => {
+    const guildId = String(110_000 + 100 * writes + channelsBefore);
+    const stream = new GuildStream(guildId);
+    const before = Array.from({ length: channelsBefore }, (_, index) =>
+      channel(String(1000 + index), { topic: `first ${index} ${'y'.repeat(500)}` }),
+    );
+    await writer.fold(guildId, [stream.created({ channels: before })]);
+    const growth = Array.from({ length: 300 }, (_, index) =>
+      stream.event('CHANNEL_CREATE', channel(String(5000 + index), { topic: `${index} ${'x'.repeat(500)}` })),
+    );
+    const all = [...before.map(({ id }) => id), ...growth.map(({ data }) => (data as { id: string }).id)].sort();
+    await expect(
+      fixture.writer(undefined, dyingAfter(writes, fixture.documents)).fold(guildId, growth),
+    ).rejects.toThrow('killed');
+    // Whoever reads meanwhile misses nothing that was there before.
+    expect(ids(await fixture.directory().channels(guildId))).toEqual(expect.arrayContaining(ids(before)));
+
+    await writer.fold(guildId, [...growth, stream.event('CHANNEL_UPDATE', channel('1000', { topic: 'later' }))]);
+    const channels = await fixture.directory().channels(guildId);
+    expect(ids(channels)).toEqual(all);
+    expect(channels.find(({ id }) => id === '1000')).toMatchObject({ topic: 'later' });
+    expect((await fixture.directory().guildCounts(guildId)).channels).toBe(all.length);
+    // All of one spread: nothing of the one before is left.
+    const { Items = [] } = await fixture.documents.send(
+      new QueryCommand({
+        TableName: fixture.table,
+        KeyConditionExpression: 'pk = :pk AND begins_with(sk, :sk)',
+        ExpressionAttributeValues: { ':pk': `GUILD#${guildId}`, ':sk': 'CHANNELS#' },
+      }),
+    );
+    expect(new Set(Items.map((item) => item['of'] as number))).toEqual(new Set([Items.length]));
+  });
 });
 
 test('members are kept when they are asked for, and a full list ends what is gone', async () => {
@@ -276,6 +311,17 @@ async function watchingWrites(act: (watched: DirectoryWriter) => Promise<void>) 
   });
   await act(fixture.writer(undefined, documents));
   return { sizes, written: sizes.length };
+}
+
+/** An invocation that is killed when so many of its writes have been made. */
+function dyingAfter(writes: number, documents: DynamoDBDocumentClient): DynamoDBDocumentClient {
+  let left = writes;
+  return intercepted(documents, async (command, send) => {
+    if (!/^(Put|Delete|Update|BatchWrite)Command$/.test(command.constructor.name)) return send();
+    left -= 1;
+    if (left < 0) throw new Error('killed');
+    return send();
+  });
 }
 
 /** Loses one request in fifteen on its way, and one answer in fifteen on its way back. */
