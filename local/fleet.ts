@@ -80,6 +80,8 @@ const stopTimeoutMs = 12_000;
 /** What is under way for longer than any takeover takes will not come. */
 const settlingMs = 90_000;
 const lookEveryMs = 1000;
+/** For the announcements of all guilds to come through; they are hundreds of items in the directory. */
+const announcementsWithinMs = 30_000;
 
 /**
  * Starts everything but the traffic.
@@ -309,6 +311,7 @@ export class LocalFleet {
   #lastSentAtMs: number | undefined;
   #expiredInteractions = 0;
   #isReady = false;
+  readonly #announcedGuilds = new Set<string>();
 
   constructor(options: {
     registry: LiveRegistry;
@@ -440,7 +443,24 @@ export class LocalFleet {
     this.#isReady = true;
   }
 
-  takeEvent({ type, data, header, outcome, group, seq, receiveCount }: ObservedEvent): void {
+  /**
+   * Waits, with the simulated Discord, until the events function has dealt with the announcements of a fresh fleet's
+   * guilds, so that what comes next is not behind them; or until `signal` aborts, or the machine has had its time.
+   */
+  async untilAnnounced(signal: AbortSignal): Promise<void> {
+    const quietAtMs = this.#clock.monotonicMs() + announcementsWithinMs;
+    while (this.#isAnnouncing() && !signal.aborted && this.#clock.monotonicMs() < quietAtMs) {
+      await this.#clock.sleep(100, signal);
+    }
+  }
+
+  #isAnnouncing(): boolean {
+    if (this.discord === undefined || !this.#isWanted('GUILD_CREATE')) return false;
+    return this.#announcedGuilds.size < this.discord.announcedGuildCount;
+  }
+
+  takeEvent({ type, data, header, outcome, group, seq, receiveCount, guildId }: ObservedEvent): void {
+    if (type === 'GUILD_CREATE' && guildId !== undefined) this.#announcedGuilds.add(guildId);
     if (outcome === 'dead-lettered') this.#deadLetters += 1;
     this.#lastSentAtMs = header.at;
     if (header.unfenced === true) this.#unfencedEnvelopes.add(`${group} ${header.session} ${header.first}`);

@@ -4,6 +4,7 @@ import type { Logger } from '../shared/logger.ts';
 import type { Random } from '../shared/random.ts';
 import { endpointInteractionStream, interactionStream } from './discord/event-identity.ts';
 import type { EndpointTotals } from './discord/interactions-endpoint.ts';
+import { intentBits } from './discord/intents.ts';
 import type { InteractionTotals } from './discord/interactions.ts';
 import { type DiscordSimulator, startSimulator } from './discord/simulator.ts';
 import type { DiscordView } from './fleet-monitor.ts';
@@ -79,6 +80,13 @@ export class SimulatedDiscord implements DiscordView {
 
   get guildCount(): number {
     return this.simulator.world.guilds.length;
+  }
+
+  /** Guilds that a fresh fleet is told about; none without the intent for it. */
+  get announcedGuildCount(): number {
+    const { sessions } = this.simulator.state();
+    if (!sessions.some(({ intents }) => (intents & intentBits.GUILDS) !== 0)) return 0;
+    return this.simulator.world.guilds.filter(({ unavailable, left }) => !unavailable && !left).length;
   }
 
   /** How far back a shard can be replayed when its fleet gets so many events a second, in milliseconds. */

@@ -192,6 +192,7 @@ class StartRun {
       this.#signals.orderly,
     );
     const readyAfterMs = systemClock.monotonicMs() - startedAtMs;
+    await this.#fleet.untilAnnounced(this.#signals.orderly);
 
     this.#enter('running');
     this.#eventLoopDelay.enable();

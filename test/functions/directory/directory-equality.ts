@@ -19,6 +19,7 @@ import { chaosTargets } from '../../../local/fleet-chaos.ts';
 import type { SimulatedDiscord } from '../../../local/simulated-discord.ts';
 import { systemClock } from '../../../shared/clock.ts';
 import type { Directory, DirectoryChannel } from '../../../shared/directory/directory.ts';
+import { messageOf } from '../../../shared/errors.ts';
 import { silentLogger } from '../../../shared/logger.ts';
 import { randomBelow, seededRandom } from '../../../shared/random.ts';
 
@@ -102,7 +103,8 @@ export async function compareWithDiscordJs(options: EqualityOptions): Promise<Eq
   const watching = fleet.watch(over.signal);
   const reader = new IndependentReader(discord);
   try {
-    await fleet.untilReady(60_000, over.signal);
+    await fleet.untilReady(120_000, over.signal);
+    await fleet.untilAnnounced(over.signal);
     await reader.login();
     const durationMs = (events / eventsPerSecond) * 1000;
     const chaos: ChaosDone[] = [];
@@ -132,6 +134,14 @@ export async function compareWithDiscordJs(options: EqualityOptions): Promise<Eq
     // Nothing changes any more, and every guild's last event says what no event before it said: so the directory is
     // compared until it agrees, or has had its time.
     const compareAllGuilds = async (): Promise<string[]> => {
+      try {
+        return await compareOnce();
+      } catch (error) {
+        // A loaded machine's DynamoDB may give no answer in time.
+        return [`the directory could not be read: ${messageOf(error)}`];
+      }
+    };
+    const compareOnce = async (): Promise<string[]> => {
       const found: string[] = [];
       for (const guild of expected) {
         found.push(...(await differencesOf(fleet.directory, guild, reader.threads(guild))));
