@@ -16,6 +16,8 @@ export interface CostInput {
   readonly spotShare: number;
   readonly lingerMs: number;
   readonly eventBytes: number;
+  /** Share of the forwarded events, from 0 to 1, that change the directory. */
+  readonly directoryShare: number;
   /** Envelopes of one receive, and so of one invocation: 1 to 10. */
   readonly envelopesPerReceive: number;
   readonly handlerMsPerEvent: number;
@@ -34,6 +36,7 @@ export const defaultCostInput: CostInput = {
   spotShare: 0,
   lingerMs: 250,
   eventBytes: 750,
+  directoryShare: 0.03,
   envelopesPerReceive: 5,
   handlerMsPerEvent: 0.5,
   functionMemoryMb: 512,
@@ -73,6 +76,8 @@ const heartbeatSeconds = 3;
 const reportSeconds = 5;
 /** Bytes of items in the coordination table, as `dynamodb-store-items.ts` writes them. */
 const itemBytes = { checkpoint: 200, checkpointPerShard: 32, reportPerShard: 30, lease: 250, workerRecord: 350 };
+/** A change of a channel, thread or role: the item of its kind, now and then the head; head and kind are read first. */
+const directoryUnits = { writes: 1.5, reads: 2 };
 const alarmCount = 27;
 /** Metrics from logs that occur in a normal month; the others cost nothing while they are silent. */
 const usualLogMetricCount = 6;
@@ -248,7 +253,7 @@ function checkpointWrites({ flushes }: EventFlow, workers: number): number {
   return Math.max(flushes, workers / heartbeatSeconds);
 }
 
-function tableCosts({ shards, interactions }: CostInput, flow: EventFlow, workers: number): CostLine[] {
+function tableCosts({ shards, interactions, directoryShare }: CostInput, flow: EventFlow, workers: number): CostLine[] {
   const { perMillionWriteUnits, perMillionReadUnits, writeUnitBytes, readUnitBytes } = prices.dynamodb;
   const perWorker = shards / workers;
   const writeUnits = (bytes: number) => Math.ceil(bytes / writeUnitBytes);
@@ -262,6 +267,7 @@ function tableCosts({ shards, interactions }: CostInput, flow: EventFlow, worker
     (2 + Math.ceil(shards / shardsPerStatsItem) * writeUnits(statsItemBytes)) / minuteSeconds +
     // The coordinator moves its counter every second.
     1;
+  const changes = flow.events * directoryShare;
   const leaseReadSeconds = Math.max(heartbeatSeconds, shards * 0.004);
   const reads =
     // Every worker: the coordinator's role, the list of workers; and all leases every now and then.
@@ -279,8 +285,10 @@ function tableCosts({ shards, interactions }: CostInput, flow: EventFlow, worker
     },
     {
       what: 'DynamoDB directory',
-      dollars: perMillion(interactions, perMillionWriteUnits),
-      because: 'a claim for each interaction; what handlers store comes on top',
+      dollars:
+        perMillion(interactions + changes * directoryUnits.writes, perMillionWriteUnits) +
+        perMillion(changes * directoryUnits.reads, perMillionReadUnits),
+      because: `${figure(changes)} changes of guilds a second, a claim for each interaction; what handlers store comes on top`,
     },
   ];
 }

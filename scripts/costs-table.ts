@@ -7,7 +7,7 @@ const fleets = [16, 1000, 16_000].flatMap((shards) =>
   ),
 );
 
-const columns = ['Fargate', 'SQS events', 'Lambda events', 'DynamoDB coordination'] as const;
+const columns = ['Fargate', 'SQS events', 'Lambda events', 'DynamoDB coordination', 'DynamoDB directory'] as const;
 
 /** The table as Markdown, a row for each fleet, in dollars a month. */
 export function renderCostTable(): string {

@@ -23,6 +23,7 @@ export async function main(args: readonly string[]): Promise<number> {
     .option('--spot-share <share>', 'share of the workers on Fargate Spot', number(0, 1))
     .option('--linger-ms <ms>', 'length of a flush cycle (BATON_LINGER_MS)', number(10, 5000, true))
     .option('--event-bytes <bytes>', 'size of an event as Discord sends it', number(100, 100_000))
+    .option('--directory-share <share>', 'share of the events that change the directory; 0 without one', number(0, 1))
     .option('--envelopes-per-receive <count>', 'envelopes that one invocation gets', number(1, 10))
     .option('--handler-ms-per-event <ms>', 'time of the handlers', number(0, 10_000))
     .option('--function-memory-mb <mb>', 'memory of the functions', number(128, 10_240, true))

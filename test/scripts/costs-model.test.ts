@@ -60,6 +60,14 @@ test('a longer linger never costs more, and neither does Spot', () => {
   expect(dollarsOf('Fargate', { spotShare: 1 })).toBeLessThan(dollarsOf('Fargate', { spotShare: 0 }) / 2);
 });
 
+test('the directory costs by what changes in guilds, and nothing without one', () => {
+  const lively = { shards: 1000, eventsPerShard: 30, interactions: 0 };
+  expect(dollarsOf('DynamoDB directory', { ...lively, directoryShare: 0 })).toBe(0);
+  const seconds = 730 * 3600;
+  const changes = 900 * seconds;
+  expect(dollarsOf('DynamoDB directory', lively)).toBeCloseTo((changes * (1.5 * 0.625 + 2 * 0.125)) / 1e6, 0);
+});
+
 test('the table in the docs is what the model says', () => {
   expect(readFileSync(join(root, 'docs/costs.md'), 'utf8')).toContain(renderCostTable());
 });
