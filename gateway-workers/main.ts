@@ -78,10 +78,13 @@ async function runLives(
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (level) => ({ level }) },
   });
+  // Not the same as an aborted drain: whoever stops a worker that an operator drains has asked for the first time.
+  let wasSignalled = false;
   const onSignal = (signal: NodeJS.Signals) => {
-    logger.info({ signal }, drain.signal.aborted ? 'worker.stopping_at_once' : 'worker.asked_to_stop');
+    logger.info({ signal }, wasSignalled ? 'worker.stopping_at_once' : 'worker.asked_to_stop');
     // Sessions survive a dropped connection, so leaving at once loses time, not events.
-    if (drain.signal.aborted) process.exit(1);
+    if (wasSignalled) process.exit(1);
+    wasSignalled = true;
     drain.abort();
   };
   process.on('SIGTERM', onSignal);

@@ -1,7 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { DeleteMessageBatchCommand, ReceiveMessageCommand, type SQSClient } from '@aws-sdk/client-sqs';
+import {
+  DeleteMessageBatchCommand,
+  ReceiveMessageCommand,
+  SendMessageCommand,
+  type SQSClient,
+} from '@aws-sdk/client-sqs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type EmbeddedCloud, startEmbeddedCloud } from '../../local/cloud/embedded-cloud.ts';
 import { readIdentity } from '../../local/discord/event-identity.ts';
@@ -338,5 +344,30 @@ describe('a worker process', { timeout: 120_000 }, () => {
     await until(() => worker.stdout.includes('worker.draining'), 'draining');
     worker.process.kill('SIGTERM');
     await expectExit(worker, 1);
+  });
+
+  test('that is being drained by an operator goes on handing over at the first SIGTERM', async () => {
+    await start();
+    const worker = runWorker({ BATON_WORKER_ID: 'first', BATON_STOP_TIMEOUT_MS: '13000' });
+    await until(async () => connectedShards() === 4 && (await storedSessions()) === 4, 'four shards connected');
+    const full = runWorker({ BATON_WORKER_ID: 'full', BATON_MAX_SHARDS: '1' });
+    await until(() => full.stdout.includes('worker.registered'), 'the second worker registered');
+    const [record] = (await store.listWorkers()).filter(({ workerId }) => workerId === 'first');
+    await sqs.send(
+      new SendMessageCommand({
+        QueueUrl: record?.controlQueueUrl,
+        MessageBody: JSON.stringify({
+          kind: 'request',
+          v: 1,
+          id: randomUUID(),
+          sending: 1,
+          expiresAtMs: Date.now() + 30_000,
+          body: { kind: 'drain' },
+        }),
+      }),
+    );
+    await until(() => worker.stdout.includes('worker.draining'), 'draining');
+    worker.process.kill('SIGTERM');
+    await expectExit(worker, 0);
   });
 });
