@@ -137,6 +137,12 @@ export class HandoffSource {
     // An IDENTIFY that left meanwhile brings a session, which must go along.
     while (shard.isIdentifying && !signal.aborted) await clock.sleep(20, signal);
     await writeSettled(shard);
+    // Discord may have ended the session since it was looked at: what was read of it goes out first, and the wish stands.
+    if (to !== undefined && !shard.isSettled) {
+      shard.isFrozen = false;
+      onKept(shard);
+      return false;
+    }
     const { epoch, resumeUrl } = shard;
     const checkpoint = shard.releaseCheckpoint();
     let isFirstAttempt = true;

@@ -39,7 +39,7 @@ export class ControlQueueSweep {
       await clock.sleep(sweepEveryMs, signal);
       if (signal.aborted) return;
       try {
-        await this.sweep();
+        await this.sweep(signal);
       } catch (error) {
         if (!isPassingTrouble(error)) throw error;
         logger.warn({ error: messageOf(error) }, 'control_queue.not_swept');
@@ -47,8 +47,8 @@ export class ControlQueueSweep {
     }
   }
 
-  /** One look. Returns the incarnations whose queues were removed. */
-  async sweep(): Promise<Incarnation[]> {
+  /** One look, cut short when `signal` aborts: a queue may take long to answer. Returns the incarnations whose queues were removed. */
+  async sweep(signal?: AbortSignal): Promise<Incarnation[]> {
     const { store, notes, isResponsible, clock } = this.#options;
     if (!isResponsible()) {
       this.#missingSinceMs.clear();
@@ -59,6 +59,7 @@ export class ControlQueueSweep {
     const registered = new Set((await store.listWorkers()).map(({ incarnation }) => incarnation));
     const swept: Incarnation[] = [];
     for (const { incarnation, url } of noted) {
+      if (signal?.aborted) break;
       if (registered.has(incarnation)) {
         this.#missingSinceMs.delete(incarnation);
         continue;
