@@ -54,8 +54,9 @@ function fold({ nodes, samples, timeDeltas }: CpuProfile, lastMs: number): Frame
   let leftMs = timeDeltas.reduce((sum, delta) => sum + delta, 0) / 1000;
   for (const [index, id] of samples.entries()) {
     const ms = (timeDeltas[index] as number) / 1000;
+    const isEarly = leftMs > lastMs;
     leftMs -= ms;
-    if (leftMs > lastMs || byId.get(id)?.callFrame.functionName === '(idle)') continue;
+    if (isEarly || byId.get(id)?.callFrame.functionName === '(idle)') continue;
     const stack: string[] = [];
     for (let at: number | undefined = id; at !== undefined; at = parentOf.get(at)) {
       const node = byId.get(at);
