@@ -212,6 +212,7 @@ export class BatonFleet extends Construct {
       functionName: `${fleet}-operate`,
       fleet,
       coordination: this.coordination,
+      events: this.events,
       stats: this.statsFunction,
       environment: { ...livenessOf(props.workerEnvironment), BATON_FLEET: fleet, BATON_LOG_LEVEL: logLevel },
       ...functions,

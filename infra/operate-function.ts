@@ -3,6 +3,7 @@ import { ManagedPolicy, PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { FunctionUrl, FunctionUrlAuthType } from 'aws-cdk-lib/aws-lambda';
 import type { Construct } from 'constructs';
 import { controlQueuePrefix } from '../shared/fleet-resources.ts';
+import type { FleetQueue } from './fleet-queue.ts';
 import type { FleetTable } from './fleet-table.ts';
 import { HandlerFunction, type HandlerFunctionProps } from './handler-function.ts';
 import type { StatsFunction } from './stats-function.ts';
@@ -13,23 +14,29 @@ const timeout = Duration.seconds(180);
 export interface OperateFunctionProps extends Omit<HandlerFunctionProps, 'program' | 'description' | 'timeout'> {
   readonly fleet: string;
   readonly coordination: FleetTable;
+  readonly events: FleetQueue;
   readonly stats: StatsFunction;
 }
 
-/** What operators do from the console: move, drain, respawn, rebalance. Its URL answers principals of the account alone. */
+/** What operators do from the console: move, drain, respawn, rebalance, redrive. Its URL answers principals of the account alone. */
 export class OperateFunction extends HandlerFunction {
   readonly url: FunctionUrl;
   /** May look at the console and act. */
   readonly operatorPolicy: ManagedPolicy;
 
   constructor(scope: Construct, id: string, props: OperateFunctionProps) {
-    const { fleet, coordination, stats, ...rest } = props;
+    const { fleet, coordination, events, stats, ...rest } = props;
     super(scope, id, {
       ...rest,
       program: 'operate',
       description: 'Carries out what operators ask for',
       timeout,
-      environment: { ...rest.environment, BATON_TABLE: coordination.table.tableName },
+      environment: {
+        ...rest.environment,
+        BATON_TABLE: coordination.table.tableName,
+        BATON_EVENTS_QUEUE: events.queue.queueUrl,
+        BATON_EVENTS_DLQ: events.deadLetters.queueUrl,
+      },
     });
     coordination.table.grant(
       this.function,
@@ -40,6 +47,8 @@ export class OperateFunction extends HandlerFunction {
       'dynamodb:Query',
       'dynamodb:UpdateItem',
     );
+    events.queue.grant(this.function, 'sqs:SendMessage');
+    events.deadLetters.grant(this.function, 'sqs:DeleteMessage', 'sqs:GetQueueAttributes', 'sqs:ReceiveMessage');
     this.function.addToRolePolicy(
       new PolicyStatement({
         actions: ['sqs:DeleteQueue', 'sqs:SendMessage'],

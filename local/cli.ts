@@ -11,10 +11,13 @@ import type { StartOptions } from './start-command.ts';
 import type { StatusPart } from './status-command.ts';
 import type { TailCommandOptions } from './tail-command.ts';
 import type { TopOptions } from './top-command.ts';
+import type { WorkerOptions } from './worker-command.ts';
 
 const shardId = wholeNumber(0, 99_999);
 const snowflake = textLike(/^\d{1,20}$/, 'an id of digits');
 const dispatchType = textLike(/^[A-Z_]{1,64}$/, 'a dispatch type such as MESSAGE_CREATE');
+
+const handlersOption = ['--handlers <directory>', "folder of the bot's handlers (default: the package's own)"] as const;
 
 /** Exit codes (contract, section 1). */
 const exitCodes = { done: 0, failed: 1, wrongUsage: 2 } as const;
@@ -32,9 +35,17 @@ export async function main(args: readonly string[]): Promise<number> {
     // commander has printed its message, or the help that was asked for.
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.wrongUsage;
     const verbose = args.includes('--verbose');
-    process.stderr.write(`${verbose && error instanceof Error ? error.stack : oneLine(messageOf(error))}\n`);
+    process.stderr.write(
+      `${verbose && error instanceof Error ? error.stack : oneLine(withAdvice(messageOf(error)))}\n`,
+    );
     return error instanceof BatonError && error.code === 'CONFIG_INVALID' ? exitCodes.wrongUsage : exitCodes.failed;
   }
+}
+
+/** The SDK knows what it lacks, but not where people get it from here. */
+function withAdvice(message: string): string {
+  if (!/Region is missing|Could not load credentials/.test(message)) return message;
+  return `${message}: set AWS_REGION and credentials, or take those of a local fleet (npm start names its fleet.env)`;
 }
 
 function oneLine(text: string): string {
@@ -78,7 +89,8 @@ function createProgram(setExitCode: (code: number) => void): Command {
       wholeNumber(0, 65_535),
     )
     .option('--data <directory>', 'keep tables and queues there from one run to the next')
-    .option('--dev', 'reload functions/handlers on save', false)
+    .option(...handlersOption)
+    .option('--dev', 'reload the handlers on save', false)
     .option('--dev-guild <ids>', 'register commands with these guilds, also on save; implies --dev', listOf(snowflake))
     .action(async (options: StartOptions) => {
       const { start } = await import('./start-command.ts');
@@ -109,18 +121,15 @@ function createProgram(setExitCode: (code: number) => void): Command {
     },
   );
 
-  command('worker', 'run one gateway worker until SIGTERM', 'BATON_WORKER_ID=worker-1 baton worker').action(
-    async () => {
-      const { runWorker } = await import('../gateway-workers/main.ts');
-      setExitCode(await runWorker(process.env));
-    },
-  );
+  command('worker', 'run one gateway worker until SIGTERM', 'BATON_WORKER_ID=worker-1 baton worker')
+    .option(...handlersOption)
+    .action(async (options: WorkerOptions) => {
+      const { work } = await import('./worker-command.ts');
+      setExitCode(await work(options));
+    });
 
-  command(
-    'register-commands',
-    "make Discord's commands those of functions/handlers",
-    'baton register-commands --dry-run',
-  )
+  command('register-commands', "make Discord's commands those of the handlers", 'baton register-commands --dry-run')
+    .option(...handlersOption)
     .option('--guild <ids>', 'commands of these guilds alone, instead of the global ones', listOf(snowflake))
     .option('--dry-run', 'show what would change and change nothing', false)
     .action(async (options: RegisterCommandsOptions) => {
@@ -195,6 +204,12 @@ function createProgram(setExitCode: (code: number) => void): Command {
     .action(async (options: { dryRun: boolean; json: boolean }) => {
       const { rebalance } = await import('./rebalance-command.ts');
       await rebalance(options);
+    });
+  command('redrive', 'put dead letters of events back on their queue', 'baton redrive --dry-run')
+    .option('--dry-run', 'show how many there are, and why, and change nothing', false)
+    .action(async (options: { dryRun: boolean; json: boolean }) => {
+      const { printRedrive } = await import('./redrive-command.ts');
+      await printRedrive(options);
     });
   command('reshard', 'change the number of shards', 'baton reshard 32')
     .argument('<count>', 'shards', wholeNumber(1, 100_000))

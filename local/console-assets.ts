@@ -7,6 +7,8 @@ import packageFile from '../package.json' with { type: 'json' };
 const root = resolve(import.meta.dirname, '..');
 const source = join(root, 'console');
 const builds = join(root, '.baton', 'console');
+/** The page as the package brings it; in a clone there is none. */
+const prebuilt = join(root, 'console', 'built');
 /** Builds of earlier sources that are kept, for whoever goes back and forth between two. */
 const buildsKept = 3;
 
@@ -27,13 +29,12 @@ const types: Readonly<Record<string, string>> = {
 };
 
 /**
- * The console's page, built by Vite when these sources have not been built yet (about a second), else as it was built
- * then. By path from the root, `/index.html` among them. Several processes may call it at a time.
+ * The console's page: as the package brings it, or built by Vite when these sources have not been built yet (about a
+ * second), else as it was built then. By path from the root, `/index.html` among them. Several processes may call it at a time.
  * @throws {Error} when the page does not build, with what Vite says.
  */
 export async function consoleAssets(): Promise<ReadonlyMap<string, ConsoleAsset>> {
-  const directory = join(builds, hashOfSource());
-  if (!existsSync(directory)) await build(directory);
+  const directory = existsSync(prebuilt) ? prebuilt : await builtFolder();
   const paths = readdirSync(directory, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name));
@@ -45,6 +46,13 @@ export async function consoleAssets(): Promise<ReadonlyMap<string, ConsoleAsset>
       return [name, { type, body, gzipped: gzipSync(body), immutable: name.startsWith('/assets/') }];
     }),
   );
+}
+
+/** Folder of the page as its sources are now. @throws {Error} when it does not build, with what Vite says. */
+export async function builtFolder(): Promise<string> {
+  const directory = join(builds, hashOfSource());
+  if (!existsSync(directory)) await build(directory);
+  return directory;
 }
 
 async function build(directory: string): Promise<void> {

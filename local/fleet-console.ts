@@ -1,6 +1,7 @@
 import type { SQSClient } from '@aws-sdk/client-sqs';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { type ActionLine, type FleetAction, FleetActions } from '../functions/operate/fleet-actions.ts';
+import { redrive } from '../functions/operate/redrive.ts';
 import type { RebalanceResult } from '../functions/rebalance/rebalance-round.ts';
 import { ConsoleApi } from '../functions/stats/console-api.ts';
 import { DynamoDbSeries } from '../functions/stats/dynamodb-series.ts';
@@ -21,6 +22,9 @@ import { TimelineRecorder } from '../shared/stats/timeline.ts';
 import type { ConsoleSource, TailFilter } from './console-server.ts';
 import type { FleetSnapshot } from './fleet-snapshot.ts';
 import { LiveFeed } from './live-feed.ts';
+
+/** As deployed: what is left then is for the next request. */
+const redriveWithinMs = 120_000;
 
 export interface FleetConsoleOptions {
   readonly config: StatsConfig;
@@ -82,6 +86,11 @@ export class FleetConsole implements ConsoleSource {
       operations: new FleetOperations({ store, control, fleet, clock, logger }),
       fleet,
       rebalance: options.rebalance,
+      redrive: (request) =>
+        redrive(
+          { sqs, deadLetters: config.eventsDlq, queue: config.eventsQueue, clock },
+          { ...request, withinMs: redriveWithinMs },
+        ),
       timeline: new TimelineRecorder({ store: timeline, clock, logger }),
       logger,
     });

@@ -58,8 +58,10 @@ export interface LocalFleetOptions {
   /** Puts a proxy between each worker and AWS that misbehaves on demand. @default false */
   readonly faultProxies?: boolean;
   readonly logDirectory: string;
-  /** @default every module of functions/handlers */
+  /** @default every module of the folder of handlers */
   readonly handlers?: readonly HandlerFile[];
+  /** Folder of the bot's handlers. @default functions/handlers */
+  readonly handlersDirectory?: string | undefined;
   /** A module of the queries that workers answer. @default the registered ones */
   readonly queriesFile?: string | undefined;
   /**
@@ -90,7 +92,9 @@ const announcementsWithinMs = 30_000;
 export async function startFleet(options: LocalFleetOptions): Promise<LocalFleet> {
   const { environment, clock, random, logger } = options;
   const isSimulated = (environment['DISCORD_TOKEN'] ?? '').trim() === '';
-  const registry = new LiveRegistry(createRegistry(options.handlers ?? (await loadHandlers())));
+  const registry = new LiveRegistry(
+    createRegistry(options.handlers ?? (await loadHandlers(options.handlersDirectory))),
+  );
   const manifest = deriveManifest(registry);
   const directoryEntities = readDirectoryEntitiesOf(environment);
   const intents = manifest.intents | directoryIntents(directoryEntities);

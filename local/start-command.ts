@@ -1,5 +1,5 @@
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { API } from '@discordjs/core';
 import { destination, pino } from 'pino';
@@ -41,6 +41,8 @@ export interface StartOptions {
   /** Of the interactions endpoint. @default any */
   readonly interactionsPort?: number;
   readonly data?: string;
+  /** Folder of the bot's handlers. @default functions/handlers */
+  readonly handlers?: string;
   /** Reload handlers on save. @default false */
   readonly dev?: boolean;
   /** Guilds whose commands follow the handlers; implies {@link dev}. */
@@ -89,6 +91,7 @@ export async function start(options: StartOptions): Promise<number> {
       endpointPort: options.interactionsPort,
       dynamodb: options.dynamodb ?? 'embedded',
       faultProxies: options.chaosMix === 'harsh',
+      handlersDirectory: options.handlers === undefined ? undefined : resolve(options.handlers),
       logDirectory,
       clock: systemClock,
       random: systemRandom,
@@ -130,7 +133,7 @@ export async function start(options: StartOptions): Promise<number> {
 
 type View = Pick<LiveView, 'update' | 'note'>;
 
-function developmentOf({ dev = false, devGuild = [] }: StartOptions, fleet: LocalFleet, view: View) {
+function developmentOf({ dev = false, devGuild = [], handlers }: StartOptions, fleet: LocalFleet, view: View) {
   if (!dev && devGuild.length === 0) return undefined;
   return new DevMode({
     registry: fleet.registry,
@@ -139,6 +142,7 @@ function developmentOf({ dev = false, devGuild = [] }: StartOptions, fleet: Loca
     workersForwardAll: fleet.discord !== undefined,
     note: (line) => view.note(line),
     clock: systemClock,
+    ...(handlers !== undefined && { directory: resolve(handlers) }),
   });
 }
 
@@ -388,11 +392,23 @@ async function untilAborted(signal: AbortSignal): Promise<void> {
 function makeLogDirectory(parent: string): string {
   mkdirSync(parent, { recursive: true });
   const earlier = readdirSync(parent).sort();
-  for (const run of earlier.slice(0, -runsKept)) rmSync(join(parent, run), { recursive: true, force: true });
+  for (const run of earlier.slice(0, -runsKept)) {
+    // Commands find a fleet that still runs by a file there.
+    if (!isAlive(Number(run.split('-').at(-1)))) rmSync(join(parent, run), { recursive: true, force: true });
+  }
   const startedAt = new Date(systemClock.wallClockMs()).toISOString().replaceAll(':', '-');
   const directory = join(parent, `${startedAt}-${process.pid}`);
   mkdirSync(directory);
   return directory;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return Number.isInteger(pid) && process.kill(pid, 0);
+  } catch (error) {
+    // Somebody else's process is alive, too.
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
 }
 
 /** What this process itself has to say: functions, emulators, monitor. */

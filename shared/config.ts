@@ -397,6 +397,8 @@ export function readStatsConfig(env: Environment): StatsConfig {
 
 /** What the operate function is told from outside. Heartbeats must be those of the workers. */
 export interface OperateConfig extends FleetConfig {
+  /** Dead letters of the events queue; name or URL. */
+  readonly eventsDlq: string;
   readonly heartbeatMs: number;
   readonly missedHeartbeats: number;
   readonly logLevel: LogLevel;
@@ -405,9 +407,11 @@ export interface OperateConfig extends FleetConfig {
 /** @throws {BatonError} `CONFIG_INVALID`, naming every bad variable at once. */
 export function readOperateConfig(env: Environment): OperateConfig {
   const read = new EnvironmentReader(env);
+  const fleet = readFleet(read);
   return read.finish({
-    ...readFleet(read),
+    ...fleet,
     ...readLiveness(read),
+    eventsDlq: read.withDefault('BATON_EVENTS_DLQ', fifoQueue, `${fleet.fleet}-events-dlq.fifo`),
     logLevel: read.withDefault('BATON_LOG_LEVEL', oneOf(logLevels), 'info'),
   });
 }

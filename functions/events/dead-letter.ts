@@ -18,6 +18,8 @@ export type DeadLetterReason =
   /** The invocation's time was over half-way through, and the consumer guard forbids a second run. */
   | 'interrupted'
   | 'frame-invalid'
+  /** SQS itself gave a whole message up: it was delivered a hundred times, and never confirmed. */
+  | 'receives-exhausted'
   | 'envelope-undecodable';
 
 /** A message attribute that only dead letters have; it stays on when one is put back on its queue. */

@@ -6,6 +6,7 @@ import { BatonError, messageOf } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/logger.ts';
 import type { TimelineDeed, TimelineSink } from '../../shared/stats/timeline.ts';
 import type { RebalanceResult } from '../rebalance/rebalance-round.ts';
+import { redriveLine, type RedriveRequest, type RedriveResult } from './redrive.ts';
 
 const worker = z.string().min(1).max(128);
 const shard = z.int().nonnegative();
@@ -15,6 +16,8 @@ const actionSchema = z.discriminatedUnion('kind', [
   /** `fresh`: gives the session up and IDENTIFYs, which costs some of the daily budget. */
   z.strictObject({ kind: z.literal('respawn'), shard, fresh: z.boolean().default(false) }),
   z.strictObject({ kind: z.literal('rebalance'), dryRun: z.boolean() }),
+  /** Puts dead letters of events back on their queue. */
+  z.strictObject({ kind: z.literal('redrive'), dryRun: z.boolean() }),
 ]);
 
 /** What an operator can have done. Workers by name or incarnation. */
@@ -44,6 +47,7 @@ export interface FleetActionsOptions {
   readonly operations: FleetOperations;
   readonly fleet: Fleet;
   readonly rebalance: (request: { dryRun: boolean }) => Promise<RebalanceResult>;
+  readonly redrive: (request: Omit<RedriveRequest, 'withinMs'>) => Promise<RedriveResult>;
   readonly timeline: TimelineSink & { flush(): Promise<void> };
   readonly logger: Logger;
 }
@@ -62,7 +66,7 @@ export class FleetActions {
     { by, tell, signal }: { by: string; tell: (line: ActionLine) => void; signal?: AbortSignal },
   ): Promise<void> {
     const { timeline, logger } = this.#options;
-    const isLook = action.kind === 'rebalance' && action.dryRun;
+    const isLook = 'dryRun' in action && action.dryRun;
     if (!isLook) {
       logger.info({ by, action }, 'operator.action');
       timeline.record({ kind: 'operator', by, ...deedOf(action) });
@@ -90,7 +94,7 @@ export class FleetActions {
     tell: (line: ActionLine) => void,
     signal: AbortSignal | undefined,
   ): Promise<{ done: unknown; summary: string }> {
-    const { operations, fleet, rebalance } = this.#options;
+    const { operations, fleet, rebalance, redrive } = this.#options;
     const options = { onProgress: (progress: string) => tell({ progress }), ...(signal && { signal }) };
     switch (action.kind) {
       case 'migrate': {
@@ -116,6 +120,11 @@ export class FleetActions {
         const done = await rebalance({ dryRun: action.dryRun });
         return { done, summary: summaryOf(done, action.dryRun) };
       }
+      case 'redrive': {
+        const { onProgress } = options;
+        const done = await redrive({ dryRun: action.dryRun, onProgress });
+        return { done, summary: redriveLine(done, action.dryRun) };
+      }
     }
   }
 }
@@ -133,6 +142,8 @@ export function deedOf(
       return { reason: action.fresh ? 'respawn with a new session' : 'respawn', shards: [action.shard] };
     case 'rebalance':
       return { reason: 'rebalance' };
+    case 'redrive':
+      return { reason: 'redrive' };
   }
 }
 

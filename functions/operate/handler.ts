@@ -13,9 +13,12 @@ import { createLambdaLogger } from '../kit/lambda-logger.ts';
 import { createRebalanceHandler } from '../rebalance/rebalance-handler.ts';
 import { FleetActions } from './fleet-actions.ts';
 import { createOperateHandler } from './operate-handler.ts';
+import { redrive } from './redrive.ts';
 
 /** A round watches the fleet for some heartbeats; the number of workers is the scheduled round's to set. */
 const rebalanceWithinMs = 60_000;
+/** What is left then is for the next request. */
+const redriveWithinMs = 120_000;
 
 const config = readOperateConfig(process.env);
 const logger = createLambdaLogger('baton-operate', config.logLevel);
@@ -54,6 +57,11 @@ export const handler = createOperateHandler(
     operations: new FleetOperations({ store, control, fleet, clock, logger }),
     fleet,
     rebalance: (request) => rebalance(request, { getRemainingTimeInMillis: () => rebalanceWithinMs }),
+    redrive: (request) =>
+      redrive(
+        { sqs, deadLetters: config.eventsDlq, queue: config.eventsQueue, clock },
+        { ...request, withinMs: redriveWithinMs },
+      ),
     timeline,
     logger,
   }),

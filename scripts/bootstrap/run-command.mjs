@@ -31,6 +31,7 @@ const commands = {
   },
   check: { module: 'scripts/check.ts', leading: [], development: true, npmOnly: true, graceMs: 1000 },
   costs: { module: 'scripts/costs.ts', leading: [], development: true, npmOnly: true, graceMs: 1000 },
+  package: { module: 'scripts/package.ts', leading: [], development: true, npmOnly: true, graceMs: 1000 },
   synth: { module: 'infra/app.ts', leading: [], development: true, npmOnly: false, graceMs: 3000 },
   bench: { module: 'bench/run.ts', leading: [], development: true, npmOnly: true, graceMs: 3000 },
 };

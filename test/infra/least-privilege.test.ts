@@ -96,7 +96,6 @@ const leftAtDefault: Readonly<Partial<Record<ProgramName, readonly string[]>>> =
   ],
   operate: [
     'BATON_DIRECTORY_TABLE',
-    'BATON_EVENTS_QUEUE',
     'BATON_INTERACTIONS_QUEUE',
     // Those of the workers, where `workerEnvironment` has them.
     'BATON_HEARTBEAT_MS',
@@ -137,7 +136,7 @@ const notCalled: Readonly<Partial<Record<ProgramName, readonly string[]>>> = {
   interactions: onlyForWorkers,
   'interactions-endpoint': [...onlyForWorkers, 'sqs:DeleteMessage', 'sqs:ReceiveMessage'],
   stats: ['dynamodb:DeleteItem', 'dynamodb:UpdateItem'],
-  operate: ['sqs:CreateQueue', 'sqs:DeleteMessage', 'sqs:ReceiveMessage', 'sqs:TagQueue'],
+  operate: ['sqs:CreateQueue', 'sqs:TagQueue'],
   directory: [...onlyForWorkers, 'sqs:DeleteMessage', 'sqs:ReceiveMessage'],
 };
 

@@ -46,6 +46,8 @@ async function makeFleet() {
       rounds.push(request);
       return Promise.resolve({ kind: 'unclear' });
     },
+    redrive: ({ dryRun }) =>
+      Promise.resolve({ moved: dryRun ? 0 : 3, left: dryRun ? 3 : 0, reasons: { 'handler-failed': 3 } }),
     timeline,
     logger,
   });
@@ -147,4 +149,14 @@ test('an action is read strictly', () => {
   expect(readAction('{"kind":"respawn","shard":3}')).toEqual({ kind: 'respawn', shard: 3, fresh: false });
   expect(() => readAction('{"kind":"migrate","shard":-1,"to":"a"}')).toThrow(/shard/);
   expect(() => readAction('[]')).toThrow(/not an action/);
+});
+
+test('a redrive tells how many were put back, and a look at the dead letters is no deed', async () => {
+  const { run, deeds } = await makeFleet();
+  expect(await run({ kind: 'redrive', dryRun: true })).toMatchObject([{ summary: '3 dead letters: handler-failed' }]);
+  expect(deeds).toEqual([]);
+  expect(await run({ kind: 'redrive', dryRun: false })).toMatchObject([
+    { done: { moved: 3 }, summary: '3 dead letters put back: 3 handler-failed' },
+  ]);
+  expect(deeds).toMatchObject([{ kind: 'operator', by: 'user/ada', reason: 'redrive' }]);
 });
