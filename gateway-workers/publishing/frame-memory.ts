@@ -10,7 +10,7 @@ class FrameMemory {
   keep(frame: Buffer): Buffer {
     const { length } = frame;
     // One that is large beside a slab would waste the rest of one, or keep it from being freed.
-    if (length > slabBytes / 8) return Buffer.from(frame);
+    if (length > slabBytes / 8) return this.keepAlone(frame);
     if (this.#at + length > slabBytes) {
       this.#slab = Buffer.allocUnsafeSlow(slabBytes);
       this.#at = 0;
@@ -18,6 +18,13 @@ class FrameMemory {
     const kept = this.#slab.subarray(this.#at, this.#at + length);
     kept.set(frame);
     this.#at += length;
+    return kept;
+  }
+
+  /** A copy in memory of its own, for one that may wait long: it would keep a slab of others' frames from being freed. */
+  keepAlone(frame: Buffer): Buffer {
+    const kept = Buffer.allocUnsafeSlow(frame.length);
+    kept.set(frame);
     return kept;
   }
 }

@@ -4,9 +4,14 @@ import { frameMemory } from './frame-memory.ts';
 import { type KeptFrame, type PackedFrames, packAll, packFront } from './pack.ts';
 
 /** Frames come on loan: their memory is the connection's, which writes over it. */
-function kept({ seq, type, bytes, replayed }: KeptFrame): KeptFrame {
-  return { seq, type, bytes: frameMemory.keep(bytes), replayed };
+function kept({ seq, type, bytes, replayed }: KeptFrame, alone = false): KeptFrame {
+  return { seq, type, bytes: alone ? frameMemory.keepAlone(bytes) : frameMemory.keep(bytes), replayed };
 }
+
+/** A stream whose oldest frame waits longer than this does not flow, and may not for long. */
+const stuckAfterMs = 2000;
+/** The clock is asked with every so manieth frame. */
+const lookEveryFrames = 16;
 
 const notPublished: ReadonlySet<string> = new Set(['READY', 'RESUMED', 'INTERACTION_CREATE']);
 
@@ -57,6 +62,7 @@ export class SessionStream {
   #pending: KeptFrame[] = [];
   #pendingBytes = 0;
   #waitingSinceMs: number | undefined;
+  #isStuck = false;
   #doubt: Doubt | undefined;
   /** Kept frames of the inherited range, while it is rebuilt. */
   #rebuilt: KeptFrame[] = [];
@@ -139,8 +145,12 @@ export class SessionStream {
     }
     // Replayed for the sake of something held back; its envelope is in SQS already.
     if (!isKept || seq <= this.#publishedSeq) return;
-    if (this.#pending.length === 0) this.#waitingSinceMs = this.#options.monotonicMs();
-    this.#pending.push(kept(frame));
+    if (this.#pending.length % lookEveryFrames === 0) {
+      const nowMs = this.#options.monotonicMs();
+      if (this.#pending.length === 0) this.#waitingSinceMs = nowMs;
+      this.#isStuck = nowMs - (this.#waitingSinceMs ?? nowMs) > stuckAfterMs;
+    }
+    this.#pending.push(kept(frame, this.#isStuck));
     this.#pendingBytes += frame.bytes.length;
   }
 

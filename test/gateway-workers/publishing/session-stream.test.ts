@@ -44,6 +44,33 @@ describe('a stream', () => {
     expect(stream.cut(now)?.packed?.payload.toString().split('\n')).toEqual(sent);
   });
 
+  test('that is stuck does not keep the memory of the frames that pass it by', () => {
+    let monotonicMs = 0;
+    const open = (session: string) =>
+      new SessionStream({
+        session,
+        from: undefined,
+        isWanted: () => true,
+        encoding: 'none',
+        monotonicMs: () => monotonicMs,
+        onOversized: () => {},
+      });
+    const [stuck, flowing] = [open('stuck'), open('flowing')];
+    const passing = frame(1, 'MESSAGE_CREATE', 8000);
+    // Eight seconds in which 25 MB pass and 400 small frames stay.
+    for (let seq = 1; seq <= 400; seq += 1) {
+      monotonicMs += 20;
+      stuck.accept(frame(seq));
+      for (let place = 0; place < 8; place += 1) flowing.accept({ ...passing, seq: 8 * seq + place });
+      const sent = flowing.cut({ ...now, monotonicMs });
+      if (sent) flowing.acknowledge(sent);
+    }
+    const frames = stuck.cut({ ...now, monotonicMs })?.packed?.frames ?? [];
+    expect(frames).toHaveLength(400);
+    const held = new Set(frames.map(({ bytes }) => bytes.buffer));
+    expect([...held].reduce((bytes, { byteLength }) => bytes + byteLength, 0)).toBeLessThan(10_000_000);
+  });
+
   test('acknowledges filtered frames at once and holds what waits for SQS', () => {
     const stream = openStream();
     stream.accept(frame(1, 'READY'));
