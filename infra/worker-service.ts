@@ -1,7 +1,8 @@
-import { Duration, type RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
+import { Duration, type RemovalPolicy, Size, Stack, Validations } from 'aws-cdk-lib';
 import { type IVpc, Peer, Port, SecurityGroup } from 'aws-cdk-lib/aws-ec2';
 import {
   AvailabilityZoneRebalancing,
+  AwsLogDriverMode,
   Cluster,
   type ContainerDefinition,
   CpuArchitecture,
@@ -129,7 +130,13 @@ export class WorkerService extends Construct {
       },
       stopTimeout,
       readonlyRootFilesystem: true,
-      logging: LogDrivers.awsLogs({ logGroup: this.logGroup, streamPrefix: 'worker' }),
+      logging: LogDrivers.awsLogs({
+        logGroup: this.logGroup,
+        streamPrefix: 'worker',
+        // A line that cannot be delivered is lost; waiting for it would stop heartbeats, on all workers at once.
+        mode: AwsLogDriverMode.NON_BLOCKING,
+        maxBufferSize: Size.mebibytes(25),
+      }),
     });
   }
 

@@ -108,6 +108,14 @@ describe('workers', () => {
     });
   });
 
+  test('never wait for their log to be taken', () => {
+    template.hasResourceProperties('AWS::ECS::TaskDefinition', {
+      ContainerDefinitions: [
+        Match.objectLike({ LogConfiguration: { Options: Match.objectLike({ mode: 'non-blocking' }) } }),
+      ],
+    });
+  });
+
   test('are replaced only after new ones are up, and never moved to even out zones', () => {
     template.hasResourceProperties('AWS::ECS::Service', {
       DeploymentConfiguration: {
