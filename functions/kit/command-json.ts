@@ -33,13 +33,15 @@ export const optionTypes = {
   attachment: ApplicationCommandOptionType.Attachment,
 } as const satisfies Record<CommandOption['type'], ApplicationCommandOptionType>;
 
-const contextTypes = {
+/** Where commands may be used. */
+export const contextTypes = {
   GUILD: InteractionContextType.Guild,
   BOT_DM: InteractionContextType.BotDM,
   PRIVATE_CHANNEL: InteractionContextType.PrivateChannel,
 } as const;
 
-const integrationTypes = {
+/** Where they may be installed. */
+export const integrationTypes = {
   GUILD_INSTALL: ApplicationIntegrationType.GuildInstall,
   USER_INSTALL: ApplicationIntegrationType.UserInstall,
 } as const;

@@ -1,4 +1,5 @@
-import { commandJson } from './command-json.ts';
+import { PermissionFlagsBits } from 'discord-api-types/v10';
+import { commandJson, contextTypes, integrationTypes } from './command-json.ts';
 import type { Choice, CommandOption, CommandOptions } from './command-options.ts';
 import type {
   CommandDefinition,
@@ -87,6 +88,21 @@ class Check {
     );
   }
 
+  words(field: string, given: readonly string[] | undefined, known: readonly string[]): void {
+    if (given?.length === 0) this.problems.push(`${field}: must name at least one, or be left out`);
+    const unknown = given?.find((word) => !known.includes(word));
+    if (unknown === undefined) return;
+    const examples = known.length > 5 ? 'the names of discord-api-types, such as ManageGuild' : known.join(', ');
+    this.problems.push(`${field}: ${JSON.stringify(unknown)} is none of ${examples}`);
+  }
+
+  /** Whether these are declarations by name. */
+  named(field: string, declared: unknown): declared is object {
+    if (typeof declared === 'object' && declared !== null && !Array.isArray(declared)) return true;
+    this.problems.push(`${field}: must be an object, with a name for each`);
+    return false;
+  }
+
   count(field: string, count: number, max: number): void {
     if (count > max) this.problems.push(`${field}: there are ${count}; Discord takes ${max}`);
   }
@@ -103,12 +119,18 @@ function localized(field: string): string {
   return field === 'name' ? 'nameLocalizations' : `${field}.nameLocalizations`;
 }
 
-function checkSettings(check: Check, { contexts, integrationTypes }: CommandSettings): void {
-  if (contexts?.length === 0) check.problems.push('contexts: must name at least one, or be left out');
-  if (integrationTypes?.length === 0) check.problems.push('integrationTypes: must name at least one, or be left out');
+function checkSettings(check: Check, settings: CommandSettings): void {
+  const { contexts, defaultMemberPermissions: permissions } = settings;
+  check.words('contexts', contexts, Object.keys(contextTypes));
+  check.words('integrationTypes', settings.integrationTypes, Object.keys(integrationTypes));
+  // Without a word it is for administrators alone.
+  if (typeof permissions === 'object' && permissions.length > 0) {
+    check.words('defaultMemberPermissions', permissions, Object.keys(PermissionFlagsBits));
+  }
 }
 
 function checkSubcommands(check: Check, subcommands: object, prefix = 'subcommands', depth = 1): void {
+  if (!check.named(prefix, subcommands)) return;
   const declared = Object.entries(subcommands) as [string, SubcommandDefinition | SubcommandGroup][];
   if (declared.length === 0) check.problems.push(`${prefix}: there must be at least one`);
   check.count(prefix, declared.length, maxOptions);
@@ -116,13 +138,16 @@ function checkSubcommands(check: Check, subcommands: object, prefix = 'subcomman
     const field = `${prefix}.${name}`;
     check.slashName(field, name, each.nameLocalizations);
     check.described(`${field}.`, each);
-    if (!('subcommands' in each)) checkOptions(check, `${field}.options`, each.options);
-    else if (depth === 2) check.problems.push(`${field}: groups cannot hold groups`);
+    if (!('subcommands' in each)) {
+      if (each.kind === 'subcommand') checkOptions(check, `${field}.options`, each.options);
+      else check.problems.push(`${field}: must be made with defineSubcommand, or have subcommands`);
+    } else if (depth === 2) check.problems.push(`${field}: groups cannot hold groups`);
     else checkSubcommands(check, each.subcommands, `${field}.subcommands`, depth + 1);
   }
 }
 
 function checkOptions(check: Check, prefix: string, options: CommandOptions): void {
+  if (!check.named(prefix, options)) return;
   const declared = Object.entries(options);
   check.count(prefix, declared.length, maxOptions);
   let optional: string | undefined;

@@ -51,7 +51,7 @@ export function componentProblems({ type, values }: ComponentDefinition): string
 
 /** What is wrong with a form, its custom-id pattern apart. */
 export function modalProblems({ title, fields }: ModalDefinition): string[] {
-  const declared = Object.entries(fields);
+  const declared = Object.entries(fields ?? {});
   return [
     ...lengthProblems('title', title, 1, 45),
     ...(declared.length < 1 || declared.length > 5 ? [`fields: must be 1 to 5, not ${declared.length}`] : []),

@@ -1,5 +1,5 @@
 import { type ShardMessageData, shardMessageType } from '../../shared/control/shard-messages.ts';
-import { BatonError } from '../../shared/errors.ts';
+import { BatonError, messageOf } from '../../shared/errors.ts';
 import type { CommandContext } from './command-context.ts';
 import type { CommandOptions } from './command-options.ts';
 import { commandProblems, menuCommandProblems, setOfCommandsProblems } from './command-rules.ts';
@@ -112,8 +112,13 @@ const kinds: ReadonlySet<unknown> = new Set([
 
 function isDefinition(value: unknown): value is Definition | SubcommandDefinition {
   if (typeof value !== 'object' || value === null) return false;
-  const { kind, run, subcommands } = value as { kind?: unknown; run?: unknown; subcommands?: unknown };
-  return kinds.has(kind) && (typeof run === 'function' || (kind === 'command' && subcommands !== undefined));
+  return kinds.has((value as { kind?: unknown }).kind);
+}
+
+/** What a compiler would have said. */
+function runProblems(definition: Definition): string[] {
+  if (definition.kind === 'command' && definition.subcommands !== undefined) return [];
+  return typeof definition.run === 'function' ? [] : ['run: must be a function'];
 }
 
 function messageAsEvent(name: string, file: string, definition: MessageDefinition): RegisteredEvent {
@@ -146,8 +151,18 @@ class Collector {
       return;
     }
     this.#seen.set(definition, name);
+    try {
+      this.#addChecked(name, file, definition);
+    } catch (error) {
+      // Something of another form than any rule expects, in a file that was not compiled with types.
+      this.problems.push(`${name}: is not of the form that its define… function takes: ${messageOf(error)}`);
+    }
+  }
+
+  #addChecked(name: string, file: string, definition: Definition): void {
     const complain = (problems: readonly string[]) =>
       this.problems.push(...problems.map((problem) => `${name}: ${problem}`));
+    complain(runProblems(definition));
 
     switch (definition.kind) {
       case 'event':

@@ -75,7 +75,8 @@ function isRunning(pid: number): boolean {
   }
 }
 
-describe('npm start', () => {
+// Generous: beside other work a fleet takes its time to start.
+describe('npm start', { timeout: 240_000 }, () => {
   test('runs a whole fleet for a while and reports that nothing was lost', async () => {
     const run = start(['--duration', '5s', '--shards', '4', '--workers', '2', '--rate', '200', '--json']);
     expect(await run.ended, run.said.stderr).toBe(0);

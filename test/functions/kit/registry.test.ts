@@ -228,6 +228,23 @@ describe('refuses, with file, field and rule,', () => {
       { m: { ...defineMessage('a', isText, run), check: {} } },
       'check: must be a type guard',
     ],
+    ['a command without a handler', { c: command({ run: undefined }) }, '#c: run: must be a function'],
+    [
+      'a list of options',
+      withOptions([{ ...plain, name: 'o' }]),
+      '#c: options: must be an object, with a name for each',
+    ],
+    ['an option that is none', withOptions({ o: null }), '#c: is not of the form'],
+    ['an unknown context', { c: command({ contexts: ['guild'] }) }, 'contexts: "guild" is none of GUILD, BOT_DM'],
+    [
+      'an unknown permission',
+      { c: command({ defaultMemberPermissions: ['Rule'] }) },
+      'defaultMemberPermissions: "Rule"',
+    ],
+    ['a subcommand of nobody’s making', parent({ s: { description: 's', run } }), 'subcommands.s: must be made with'],
+    ['a form without fields', form({ fields: undefined }), 'fields: must be 1 to 5, not 0'],
+    ['a type of component by inheritance', component({ type: 'constructor' }), 'type: "constructor" must be one of'],
+    ['a parameter by inheritance', component({ pattern: 'a:{__proto__}' }), 'has {__proto__}, which must be'],
   ])('%s', (_what, exports, message) => {
     const create = () => createRegistry([{ file: 'handlers/a.ts', exports: exports as Record<string, unknown> }]);
     expect(create).toThrow(
