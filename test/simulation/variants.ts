@@ -96,8 +96,9 @@ export const variants: Readonly<Record<string, Variant>> = {
       },
       {
         file: flushCycle,
-        find: 'if (shard.isFrozen || stream === undefined || this.#inFlight.has(shard)) continue;\n      if (stream.doubt',
-        replace: 'if (shard.isFrozen || stream === undefined) continue;\n      if (stream.doubt',
+        find: 'if (shard.isFrozen || stream === undefined || this.#inFlight.has(shard)) continue;\n      if (stream.doubt !== undefined)',
+        replace:
+          'if (shard.isFrozen || stream === undefined) continue;\n      if (stream.doubt !== undefined && stream.pendingFrames === 0)',
       },
       {
         file: flushCycle,
