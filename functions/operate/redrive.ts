@@ -112,11 +112,13 @@ function putBack({ MessageId, Body, Attributes, MessageAttributes }: Message, qu
   });
 }
 
+/** Messages on the queue, hidden ones included. */
 async function countOf(sqs: SQSClient, queueUrl: string): Promise<number> {
+  const counts = ['ApproximateNumberOfMessages', 'ApproximateNumberOfMessagesNotVisible'] as const;
   const { Attributes } = await sqs.send(
-    new GetQueueAttributesCommand({ QueueUrl: queueUrl, AttributeNames: ['ApproximateNumberOfMessages'] }),
+    new GetQueueAttributesCommand({ QueueUrl: queueUrl, AttributeNames: [...counts] }),
   );
-  return Number(Attributes?.ApproximateNumberOfMessages ?? 0);
+  return counts.reduce((sum, name) => sum + Number(Attributes?.[name] ?? 0), 0);
 }
 
 async function receive(sqs: SQSClient, queueUrl: string, visibilityTimeoutSeconds: number): Promise<Message[]> {

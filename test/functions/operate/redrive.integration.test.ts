@@ -1,4 +1,4 @@
-import { ReceiveMessageCommand, SendMessageCommand } from '@aws-sdk/client-sqs';
+import { DeleteMessageCommand, ReceiveMessageCommand, SendMessageCommand } from '@aws-sdk/client-sqs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { deadLetterOfEvent } from '../../../functions/events/dead-letter.ts';
 import { readDelivery } from '../../../functions/events/delivery.ts';
@@ -55,17 +55,26 @@ async function bury(group: string, seq: number): Promise<void> {
   );
 }
 
-/** Everything on the events queue, as Lambda would show it to the function. */
+/** Takes everything from the events queue, as Lambda would show it to the function. */
 async function delivered() {
-  const { Messages = [] } = await sqs().send(
-    new ReceiveMessageCommand({
-      QueueUrl: queues.eventsQueueUrl,
-      MaxNumberOfMessages: 10,
-      MessageAttributeNames: ['All'],
-      MessageSystemAttributeNames: ['All'],
-    }),
-  );
-  return Messages.map((message) => readDelivery(sqsRecord(message, 'arn:aws:sqs:us-east-1:000000000000:events.fifo')));
+  const taken: ReturnType<typeof readDelivery>[] = [];
+  for (;;) {
+    const { Messages = [] } = await sqs().send(
+      new ReceiveMessageCommand({
+        QueueUrl: queues.eventsQueueUrl,
+        MaxNumberOfMessages: 10,
+        MessageAttributeNames: ['All'],
+        MessageSystemAttributeNames: ['All'],
+      }),
+    );
+    if (Messages.length === 0) return taken;
+    for (const message of Messages) {
+      taken.push(readDelivery(sqsRecord(message, 'arn:aws:sqs:us-east-1:000000000000:events.fifo')));
+      await sqs().send(
+        new DeleteMessageCommand({ QueueUrl: queues.eventsQueueUrl, ReceiptHandle: message.ReceiptHandle }),
+      );
+    }
+  }
 }
 
 test('dead letters come back in the order of their group, in a form that the events function takes', async () => {
