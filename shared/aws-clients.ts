@@ -80,6 +80,8 @@ export function createSqsClient(use: SqsUse, settings: AwsClientSettings = {}): 
 function clientConfig({ connectionTimeoutMs, requestTimeoutMs, maxAttempts }: RequestLimits) {
   return {
     maxAttempts,
+    // Not AWS_RETRY_MODE's to say: the adaptive mode holds requests back, for as long as it likes, before their time limits begin.
+    retryMode: 'standard',
     requestHandler: {
       connectionTimeout: connectionTimeoutMs,
       requestTimeout: requestTimeoutMs,

@@ -155,3 +155,12 @@ test('endpoints come from the SDK’s environment, whatever host a queue URL nam
   sqs.destroy();
   dynamodb.destroy();
 });
+
+test('no request is held back before its time limit begins, whatever AWS_RETRY_MODE says', async () => {
+  vi.stubEnv('AWS_RETRY_MODE', 'adaptive');
+  const clients = [createDynamoDBClient('coordination'), createSqsClient('publishing')];
+  for (const client of clients) {
+    expect((await client.config.retryStrategy()).mode).toBe('standard');
+    client.destroy();
+  }
+});
