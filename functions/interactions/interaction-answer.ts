@@ -174,8 +174,8 @@ export class InteractionAnswer implements InteractionAnswers {
         return this.reply({ content, ephemeral: true });
       case 'deferred': {
         const { given } = this.#state;
-        // In the place of "thinking…", whoever sees that.
-        if (given.as === 'message') return this.reply({ content, ephemeral: given.ephemeral });
+        // In the place of "thinking…"; where everybody sees that, it goes, and the user alone is told.
+        if (given.as === 'message') return this.reply({ content, ephemeral: true });
         break;
       }
       case 'answered':

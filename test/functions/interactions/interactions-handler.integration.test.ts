@@ -201,7 +201,7 @@ describe('an interaction older than three seconds', () => {
 describe('a command that throws', () => {
   test.each([
     { name: 'broken', request: 0, path: '/callback', apology: { data: { flags: 64 } } },
-    { name: 'deferred-and-broken', request: 1, path: '/messages/@original', apology: {} },
+    { name: 'deferred-and-broken', request: 2, path: '/interaction-token', apology: { flags: 64 } },
     { name: 'answered-and-broken', request: 1, path: '/interaction-token', apology: { flags: 64 } },
   ])('$name: the user gets a number, the log has it with the error', async ({ name, request, path, apology }) => {
     const { invoke, lines, outcomes } = bench();

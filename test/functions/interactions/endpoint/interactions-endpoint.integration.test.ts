@@ -482,7 +482,7 @@ describe('a handler that takes its time', () => {
     await clock.advance(2000);
     goOn.resolve();
     await ended;
-    expect(discord.requests).toMatchObject([{ method: 'PATCH' }]);
+    expect(discord.requests).toMatchObject([{ method: 'DELETE' }, { method: 'POST', body: { flags: 64 } }]);
     const failure = lines.find(({ event }) => event === 'interactions.handler_failed');
     expect(failure?.fields['error']).toContain('autoDefer: false');
   });
@@ -547,7 +547,10 @@ describe('a handler that takes its time', () => {
     await ended;
     expect(responses.map(json)).toEqual([{ type: 5 }]);
     expect(outcomes()).toEqual(['failed']);
-    expect(discord.requests).toMatchObject([{ method: 'PATCH', path: expect.stringContaining('@original') as string }]);
+    expect(discord.requests).toMatchObject([
+      { method: 'DELETE', path: expect.stringContaining('@original') as string },
+      { method: 'POST', body: { flags: 64 } },
+    ]);
     expect(lines.map(({ event }) => event)).toContain('interactions.handler_failed');
     expect(clock.pendingTimers).toBe(0);
   });
