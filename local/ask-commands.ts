@@ -1,4 +1,5 @@
 import { type MissingShard, missingLine, type ShardAnswer } from '../shared/control/answers.ts';
+import { parsePropertyPath } from '../shared/control/client-properties.ts';
 import type { ShardRequest } from '../shared/control/requests.ts';
 import { BatonError, messageOf } from '../shared/errors.ts';
 import { withFleet } from './fleet-client.ts';
@@ -23,7 +24,7 @@ export async function evaluate(code: string, options: AskCommandOptions): Promis
 
 /** `baton fetch`: a property of every shard's client, such as `guilds.cache.size`. Throws as {@link evaluate}. */
 export async function fetchProperty(path: string, options: AskCommandOptions): Promise<void> {
-  await ask({ kind: 'fetch', path }, options);
+  await ask({ kind: 'fetch', path: parsePropertyPath(path) }, options);
 }
 
 /**

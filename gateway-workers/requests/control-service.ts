@@ -8,6 +8,7 @@ import {
   type FleetCommand,
   type LiveShardFigures,
   maxResultBytes,
+  maxWithinMs,
   type Outcome,
   readShardRequest,
   readWorkerRequest,
@@ -60,8 +61,8 @@ export interface ControlServiceOptions extends RequestPorts {
 
 /** Clocks of two machines differ; a request is late only when it is this much too late. */
 const clockSkewMs = 2000;
-/** Of the caller's time this much is kept for the reply's way. */
-const replyReserveMs = 150;
+/** Of the caller's time this much is kept for the reply's way: so that the worker's own reason arrives, not silence. */
+const replyReserve = { leastMs: 150, share: 0.1 };
 /** A command that Discord's limits hold back longer is answered before it is sent. */
 const commandPatienceMs = 500;
 /** A queue may deliver a message twice; it is known for as long as it may live there. */
@@ -128,7 +129,8 @@ export class ControlService {
     const { clock, logger } = this.#options;
     const leftMs = message.expiresAtMs - clock.wallClockMs();
     const deadline = new AbortController();
-    const withinMs = Math.max(clockSkewMs, leftMs) - replyReserveMs;
+    const patienceMs = Math.min(maxWithinMs, Math.max(clockSkewMs, leftMs));
+    const withinMs = patienceMs - Math.max(replyReserve.leastMs, patienceMs * replyReserve.share);
     const timer = clock.schedule(withinMs, () => deadline.abort());
     const limits = { withinMs, signal: AbortSignal.any([deadline.signal, this.#ending.signal]) };
     const refuse = (code: FailureCode, reason: string) => this.#reply(message, refusal(message, code, reason));

@@ -48,6 +48,19 @@ export interface WorkerAnswer<T> {
 export function missingLine(missing: readonly MissingShard[]): string {
   const byReason = Map.groupBy(missing, ({ reason }) => reason);
   return [...byReason]
-    .map(([reason, shards]) => `shard ${shards.map(({ shard }) => shard).join(', ')}: ${reason}`)
+    .map(([reason, shards]) => `${shards.length === 1 ? 'shard' : 'shards'} ${idRanges(shards)}: ${reason}`)
     .join('; ');
+}
+
+/** Such as `0-3, 7`. */
+function idRanges(shards: readonly MissingShard[]): string {
+  const ids = shards.map(({ shard }) => shard).sort((one, other) => one - other);
+  const starts = ids.filter((id, index) => index === 0 || id !== (ids[index - 1] as number) + 1);
+  return starts
+    .map((first, index) => {
+      const next = starts[index + 1];
+      const last = ids[next === undefined ? ids.length - 1 : ids.indexOf(next) - 1];
+      return first === last ? String(first) : `${first}-${last}`;
+    })
+    .join(', ');
 }

@@ -7,6 +7,7 @@ import {
   type FleetCommand,
   flawOf,
   maxRequestBytes,
+  maxWithinMs,
   readTailBatch,
   type ShardRequest,
   type ShardResults,
@@ -36,7 +37,6 @@ export interface TailOptions {
 
 const defaultWithinMs = 5000;
 const respawnWithinMs = 30_000;
-const maxWithinMs = 10 * 60_000;
 const fleetStateForMs = 5000;
 /** A tail ends by itself this long after its caller last asked for it. */
 const tailForMs = 10_000;

@@ -7,6 +7,8 @@ export const requestVersion = 1;
 
 /** A request with everything around it is at most this large, far below SQS's limit of a message. */
 export const maxRequestBytes = 256 * 1024;
+/** No request is waited for, or worked on, for longer. */
+export const maxWithinMs = 10 * 60_000;
 /** What one shard, or one worker, may answer at most. */
 export const maxResultBytes = 1024 * 1024;
 
@@ -62,7 +64,7 @@ const shardRequestSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('command'), command: gatewayCommandSchema }),
   /** Closes so that the session lives, and RESUMEs; `fresh`: gives the session up and IDENTIFYs through the gate. */
   z.object({ kind: z.literal('respawn'), fresh: z.boolean() }),
-  z.object({ kind: z.literal('eval'), code: z.string().min(1) }),
+  z.object({ kind: z.literal('eval'), code: z.string().min(1, 'there must be some') }),
   /** A property of the shard's client view, such as `guilds.cache.size`. */
   z.object({ kind: z.literal('fetch'), path: z.string().min(1).max(512) }),
   z.object({ kind: z.literal('query'), name: z.string().min(1).max(128), args: z.unknown() }),

@@ -172,4 +172,66 @@ export const hostileSnippets: readonly HostileSnippet[] = [
     code: 'const registry = new FinalizationRegistry(() => { for (;;); }); registry.register({}, 1); 1',
     gives: 1,
   },
+  // Loops inside built-ins, where the engine looks at no clock.
+  {
+    name: 'search in what is endless',
+    code: 'Array.prototype.includes.call({ length: 2 ** 53 - 1 }, 1)',
+    fails: tooSlow,
+  },
+  {
+    name: 'join of an endless array',
+    code: "new Array(2 ** 32 - 1).join('x').length",
+    fails: /memory|longer|too long/i,
+  },
+  { name: 'power of a BigInt', code: 'String(9n ** 9999999n).length', fails: /memory|longer|range|large/i },
+  {
+    name: 'quotient of huge BigInts',
+    code: 'const n = 1n << 8000000n; (n * n) / (n - 1n) % (n + 7n) > 0n',
+    fails: /memory|longer|range|large/i,
+  },
+  {
+    name: 'groups without end',
+    code: "new RegExp('('.repeat(8000) + ')'.repeat(8000)).test('')",
+    fails: /stack|Syntax|too many|longer|broke|memory/i,
+  },
+  {
+    name: 'replacement that grows',
+    code: "let t = 'aaaaaaaaaa'; for (;;) t = t.replace(/a/g, '$&$&$`'); t",
+    fails: /memory|longer|too long/i,
+  },
+  // Traps for what the host does after the code.
+  {
+    name: 'every object a promise that hangs',
+    code: "Object.defineProperty(Object.prototype, 'then', { get() { for (;;); } }); (async () => ({ size: 1 }))()",
+    fails: tooSlow,
+  },
+  {
+    name: 'prepareStackTrace',
+    code: "Error.prepareStackTrace = () => { for (;;); }; throw new Error('traced')",
+    fails: /traced|longer/,
+  },
+  { name: 'job behind the result', code: 'Promise.resolve().then(() => { for (;;); }); 7', gives: 7 },
+  {
+    name: 'proxy thrown',
+    code: 'throw new Proxy({}, { get: () => { for (;;); }, getPrototypeOf: () => { for (;;); } })',
+    fails: tooSlow,
+  },
+  {
+    name: 'name and length of what is bound',
+    code: "Function.prototype.call = Function.prototype.bind = Reflect.apply = () => 'ours'; String.prototype.slice = () => 'ours'; throw new Error('still told')",
+    fails: /^eval: Error: still told$/,
+  },
+  {
+    name: 'TypeError replaced',
+    code: "Object.defineProperty(TypeError.prototype, 'name', { get() { for (;;); } }); () => 1",
+    fails: tooSlow,
+  },
+  {
+    name: 'WebAssembly',
+    code: 'typeof WebAssembly + typeof fetch + typeof setTimeout + typeof postMessage',
+    gives: 'undefined'.repeat(4),
+  },
+  { name: 'module of the engine', code: "import('std').then((std) => std.open('/etc/passwd', 'r'))", fails: /./ },
+  { name: 'half a character', code: "'\\ud800'", gives: '\ud800' },
+  { name: 'zeros in the result', code: "({ a: 'x\\0y' })", gives: { a: 'x\0y' } },
 ];
