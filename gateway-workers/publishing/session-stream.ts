@@ -61,7 +61,8 @@ export class SessionStream {
   #publishedSeq: number;
   #pending: KeptFrame[] = [];
   #pendingBytes = 0;
-  #waitingSinceMs: number | undefined;
+  /** Frames that were inherited and refused have waited for longer than this owner knows. */
+  #waitingSinceMs = Number.NEGATIVE_INFINITY;
   #isStuck = false;
   #doubt: Doubt | undefined;
   /** Kept frames of the inherited range, while it is rebuilt. */
@@ -148,7 +149,7 @@ export class SessionStream {
     if (this.#pending.length % lookEveryFrames === 0) {
       const nowMs = this.#options.monotonicMs();
       if (this.#pending.length === 0) this.#waitingSinceMs = nowMs;
-      this.#isStuck = nowMs - (this.#waitingSinceMs ?? nowMs) > stuckAfterMs;
+      this.#isStuck = nowMs - this.#waitingSinceMs > stuckAfterMs;
     }
     this.#pending.push(kept(frame, this.#isStuck));
     this.#pendingBytes += frame.bytes.length;

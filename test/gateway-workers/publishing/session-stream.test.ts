@@ -195,8 +195,12 @@ describe('a stream', () => {
   test('marks what it sends under other boundaries when the owner before it may have sent the whole', () => {
     const inDoubt = { first: 2, last: 3, firstAttemptAtMs: 1 };
     const stream = openStream({ from: { session: 'x', acknowledgedSeq: 1, publishedSeq: 1, inDoubt } });
-    for (const seq of [2, 3, 4]) stream.accept(frame(seq));
+    for (const seq of [2, 3]) stream.accept(frame(seq));
+    expect(stream.waitingSinceMs).toBeUndefined();
     stream.refuse(stream.doubt as Doubt);
+    // Nothing else tells the flush cycle that there is something to send.
+    expect(stream.waitingSinceMs).toBeLessThan(now.monotonicMs);
+    stream.accept(frame(4));
     const cuts: unknown[] = [];
     for (let next = stream.cut(now); next !== undefined; next = stream.cut(now)) {
       cuts.push([next.first, next.last, next.unfenced]);
