@@ -81,14 +81,6 @@ export function chaosTargets(
     // A fleet that is about to end wants no new worker.
     if (!signal.aborted) workers.start(worker.workerId);
   };
-  // The fleet's own sessions: others may listen too, with another number of shards.
-  const strike = (drawn: number, fault: (target: FaultTarget, from: SimulatedDiscord) => number) => {
-    if (discord === undefined) return Promise.resolve(undefined);
-    const shard = drawn % discord.shardCount;
-    return Promise.resolve(
-      fault({ shards: [shard], shardCount: discord.shardCount }, discord) > 0 ? `shard ${shard}` : undefined,
-    );
-  };
   return {
     async killWorker({ worker: drawn, restartAfterMs }) {
       const worker = pick(drawn);
@@ -129,6 +121,36 @@ export function chaosTargets(
       }
       return moved.length === 0 ? undefined : `shards ${moved.join(', ')}: ${from.workerId} -> ${to.workerId}`;
     },
+    ...connectionTargets(discord, { clock, signal }),
+    async awsOutage({ worker: drawn, services, outage, forMs }) {
+      if (awsFaults === undefined) return undefined;
+      const { workerIds } = awsFaults;
+      const struck = drawn === 'all' ? workerIds : workerIds.slice(drawn % workerIds.length).slice(0, 1);
+      const fromMs = clock.monotonicMs();
+      const imposed = awsFaults.impose(struck, services, outage);
+      await clock.sleep(forMs, signal);
+      imposed.lift();
+      subject.handovers.outage({ fromMs, toMs: clock.monotonicMs() });
+      const whom = drawn === 'all' ? 'every worker' : struck[0];
+      return `${services.join(' and ')} ${describeOutage(outage)}, for ${whom}, ${(forMs / 1000).toFixed(1)} s long`;
+    },
+  };
+}
+
+/** What chaos can do to connections alone; nothing where Discord is not simulated. */
+export function connectionTargets(
+  discord: SimulatedDiscord | undefined,
+  { clock, signal }: { clock: Clock; signal: AbortSignal },
+): Pick<ChaosTargets, 'requestReconnect' | 'cutSocket' | 'invalidateResumable' | 'silenceSocket' | 'deadResumeUrl'> {
+  // The fleet's own sessions: others may listen too, with another number of shards.
+  const strike = (drawn: number, fault: (target: FaultTarget, from: SimulatedDiscord) => number) => {
+    if (discord === undefined) return Promise.resolve(undefined);
+    const shard = drawn % discord.shardCount;
+    return Promise.resolve(
+      fault({ shards: [shard], shardCount: discord.shardCount }, discord) > 0 ? `shard ${shard}` : undefined,
+    );
+  };
+  return {
     requestReconnect: ({ shard }) => strike(shard, (target, { simulator }) => simulator.faults.reconnect(target)),
     cutSocket: ({ shard }) => strike(shard, (target, { simulator }) => simulator.faults.cut(target)),
     invalidateResumable: ({ shard }) =>
@@ -149,18 +171,6 @@ export function chaosTargets(
       await clock.sleep(forMs, signal);
       await discord.simulator.faults.resumeUrl('alive');
       return `${state} for ${(forMs / 1000).toFixed(1)} s`;
-    },
-    async awsOutage({ worker: drawn, services, outage, forMs }) {
-      if (awsFaults === undefined) return undefined;
-      const { workerIds } = awsFaults;
-      const struck = drawn === 'all' ? workerIds : workerIds.slice(drawn % workerIds.length).slice(0, 1);
-      const fromMs = clock.monotonicMs();
-      const imposed = awsFaults.impose(struck, services, outage);
-      await clock.sleep(forMs, signal);
-      imposed.lift();
-      subject.handovers.outage({ fromMs, toMs: clock.monotonicMs() });
-      const whom = drawn === 'all' ? 'every worker' : struck[0];
-      return `${services.join(' and ')} ${describeOutage(outage)}, for ${whom}, ${(forMs / 1000).toFixed(1)} s long`;
     },
   };
 }

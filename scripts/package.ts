@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { cpSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, extname, join, resolve } from 'node:path';
 import { builtFolder } from '../local/console-assets.ts';
 
@@ -39,6 +39,7 @@ interface PackageFile {
 export async function main(): Promise<number> {
   rmSync(packageFolder, { recursive: true, force: true });
   await run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.package.json'], root);
+  nameSources();
   for (const path of assets) {
     // Pictures of the documentation are most of its size.
     const filter = (file: string) => extname(file) !== '.png';
@@ -58,6 +59,16 @@ export async function main(): Promise<number> {
   if (size <= maxTarballBytes) return 0;
   console.error(`the tarball has ${size} bytes, and ${maxTarballBytes} are the limit: see scripts/package.ts`);
   return 1;
+}
+
+/** The compiler's maps lead to this clone; traces of a package name its sources as if they stood beside what runs. */
+function nameSources(): void {
+  for (const file of readdirSync(packageFolder, { recursive: true, encoding: 'utf8' })) {
+    if (!file.endsWith('.js.map')) continue;
+    const path = join(packageFolder, file);
+    const map = JSON.parse(readFileSync(path, 'utf8')) as { sources: string[] };
+    writeFileSync(path, JSON.stringify({ ...map, sources: map.sources.map((source) => basename(source)) }));
+  }
 }
 
 /** The package.json of the package: compiled entries, no scripts, what it needs and no more. */

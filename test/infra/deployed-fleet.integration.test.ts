@@ -8,9 +8,11 @@ import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { bundleProgram, type ProgramName, programs } from '../../infra/bundle.ts';
 import { type EmbeddedCloud, startEmbeddedCloud } from '../../local/cloud/embedded-cloud.ts';
+import { type ChaosDone, type ChaosTargets, planChaos, runChaos } from '../../local/chaos.ts';
 import { FunctionUrl } from '../../local/cloud/function-url.ts';
 import { type EventSource, startEventSource } from '../../local/cloud/sqs-event-source.ts';
 import { endpointInteractionStream, interactionStream, readIdentity } from '../../local/discord/event-identity.ts';
+import { connectionTargets } from '../../local/fleet-chaos.ts';
 import { Ledger } from '../../local/ledger.ts';
 import { SimulatedDiscord } from '../../local/simulated-discord.ts';
 import { defaultCostInput, estimateCosts } from '../../scripts/costs-model.ts';
@@ -21,7 +23,7 @@ import { decodeEnvelope, decodeInteraction, eventsAttribute } from '../../shared
 import { handlerManifest } from '../../shared/handler-manifest.generated.ts';
 import { silentLogger } from '../../shared/logger.ts';
 import { provision } from '../../shared/provision.ts';
-import { systemRandom } from '../../shared/random.ts';
+import { seededRandom, systemRandom } from '../../shared/random.ts';
 import { DeployedFunction, DeployedWorker } from './deployed-programs.ts';
 import { IamGate } from './iam-gate.ts';
 import { synthesizeFleet } from './synthesized-fleet.ts';
@@ -37,6 +39,10 @@ import {
 } from './template-reader.ts';
 
 const shards = 8;
+const eventsPerSecond = 300;
+/** Long enough for a kill and a drain, each of which the fleet gets over before the other. */
+const chaosMs = 20_000;
+const chaosSeed = 7;
 const localSettings = { region: localRegion, credentials: { accessKeyId: 'local', secretAccessKey: 'local' } };
 const { fleet: builtFleet, stack, template: built } = synthesizeFleet();
 const template = plain(built);
@@ -93,23 +99,24 @@ test('what the template says runs: bundled programs, their rights and their vari
   // One task is wanted of the service, and two are the least.
   expect([...(rebalance?.gate.allowed.keys() ?? [])].join()).toContain('ecs:UpdateService');
 
-  discord.startTraffic(300);
+  discord.startTraffic(eventsPerSecond);
   await vi.waitFor(() => expect(ledger.totals.delivered).toBeGreaterThan(500), { timeout: 90_000, interval: 200 });
   await compareWithCostModel([first.gate, second.gate]);
-  // What a crashed task, its replacement and a deployment's end of an old task are to a fleet.
-  first.worker.kill('SIGKILL');
-  const third = await startWorker();
-  await untilConnected();
-  second.worker.kill('SIGTERM');
-  expect(await second.worker.exitCode, second.worker.output).toBe(0);
+  const workers = [first, second];
+  const done = await liveThroughChaos(workers);
+  expect(done.filter(({ what }) => what.startsWith('failed'))).toEqual([]);
+  // A run of this length has one of each at least.
+  expect(done.map(({ kind }) => kind)).toEqual(expect.arrayContaining(['killWorker', 'drainWorker']));
   await untilConnected();
   const deliveredBefore = ledger.totals.delivered;
   await vi.waitFor(() => expect(ledger.totals.delivered).toBeGreaterThan(deliveredBefore + 300), { timeout: 90_000 });
 
   discord.stopTraffic();
   await vi.waitFor(() => expect(ledger.totals.pending).toBe(0), { timeout: 90_000, interval: 200 });
-  third.worker.kill('SIGTERM');
-  expect(await third.worker.exitCode, third.worker.output).toBe(0);
+  for (const { worker } of workers.filter((each) => each.worker.runs)) {
+    worker.kill('SIGTERM');
+    expect(await worker.exitCode, worker.output).toBe(0);
+  }
 
   expect(ledger.totals).toMatchObject({ lost: 0, duplicated: 0, reordered: 0, unknown: 0, undeliverable: 0 });
   expect(discord.identifies).toBe(shards);
@@ -118,7 +125,7 @@ test('what the template says runs: bundled programs, their rights and their vari
   expect(answered).toBeGreaterThan(endpoint.answered);
   expect(endpoint.sent).toBeGreaterThan(10);
   expect(endpoint).toMatchObject({ answered: endpoint.sent, failures: {} });
-  for (const { gate } of [first, second, third, ...functions]) expect([...gate.refused]).toEqual([]);
+  for (const { gate } of [...workers, ...functions]) expect([...gate.refused]).toEqual([]);
 }, 400_000);
 
 test('the local fleet runs on the same: provisioning finds nothing to make and nothing to change', async () => {
@@ -312,6 +319,57 @@ function countDeliveries(program: 'events' | 'interactions', { Records }: SQSEve
 function count(data: unknown, unfenced: boolean): void {
   const identity = readIdentity(data);
   if (identity) ledger.delivered(identity.stream, identity.n, Date.now(), { unfenced });
+}
+
+type StartedWorker = Awaited<ReturnType<typeof startWorker>>;
+
+/**
+ * Lets the chaos of `npm start -- --chaos` at the workers, with what ECS does about it: a task that ended is replaced,
+ * one that is told to stop has to end by itself. `workers` gets the new ones. Resolves to what was done.
+ */
+async function liveThroughChaos(workers: StartedWorker[]): Promise<ChaosDone[]> {
+  const done: ChaosDone[] = [];
+  const signal = new AbortController().signal;
+  const pick = (drawn: number): StartedWorker => {
+    const running = workers.filter(({ worker }) => worker.runs);
+    return running[drawn % running.length] as StartedWorker;
+  };
+  const replace = async () => workers.push(await startWorker());
+  const nothing = () => Promise.resolve(undefined);
+  const targets: ChaosTargets = {
+    ...connectionTargets(discord, { clock: systemClock, signal }),
+    async killWorker({ worker: drawn, restartAfterMs }) {
+      const { worker } = pick(drawn);
+      worker.kill('SIGKILL');
+      await worker.exitCode;
+      await systemClock.sleep(restartAfterMs, signal);
+      await replace();
+      return 'killed and replaced';
+    },
+    async drainWorker({ worker: drawn }) {
+      const { worker } = pick(drawn);
+      // A deployment starts the new task first.
+      await replace();
+      worker.kill('SIGTERM');
+      const exitCode = await worker.exitCode;
+      if (exitCode !== 0) throw new Error(`ended with ${exitCode}: ${worker.output}`);
+      return 'drained and replaced';
+    },
+    async pauseWorker({ worker: drawn, forMs }) {
+      const { worker } = pick(drawn);
+      worker.kill('SIGSTOP');
+      await systemClock.sleep(forMs, signal);
+      worker.kill('SIGCONT');
+      return 'stood still';
+    },
+    // Those of the harsh mix, which have their own scenarios.
+    moveShards: nothing,
+    awsOutage: nothing,
+  };
+  const onDone = (each: ChaosDone) => done.push(each);
+  const plan = planChaos(chaosMs, seededRandom(chaosSeed), { replayMs: discord.replayMs(eventsPerSecond) });
+  await runChaos(plan, targets, { clock: systemClock, signal, onDone });
+  return done;
 }
 
 /** What workers send in five seconds against what `npm run costs` says they do. */

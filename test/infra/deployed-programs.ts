@@ -25,6 +25,11 @@ export class DeployedWorker {
     this.exitCode = once(this.#child, 'exit').then(([code]) => code as number | null);
   }
 
+  /** Whether its process has not ended. */
+  get runs(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
   /** Runs the container's health check; resolves to its exit code. @throws {Error} when it is of another form. */
   async probe(): Promise<number | null> {
     const [kind, program, ...args] = this.#healthCheck;
@@ -34,7 +39,7 @@ export class DeployedWorker {
     return code as number | null;
   }
 
-  kill(signal: 'SIGTERM' | 'SIGKILL'): void {
+  kill(signal: 'SIGTERM' | 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void {
     this.#child.kill(signal);
   }
 }

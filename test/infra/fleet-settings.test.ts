@@ -20,6 +20,8 @@ describe('settings that are refused when the template is made', () => {
     [{ directoryEntities: 'everything' }, 'BATON_DIRECTORY="everything" must be off or entities'],
     [{ directoryPreload: 'members' }, 'BATON_DIRECTORY must name them, too'],
     [{ interactionsReservedConcurrency: 1 }, 'interactionsReservedConcurrency=1'],
+    [{ endpointReservedConcurrency: 1 }, 'endpointReservedConcurrency=1 must be none or a whole number'],
+    [{ handlers: 'nowhere' }, /handlers=.*nowhere must be a folder/],
     [{ workerEnvironment: { BATON_LINGER_MS: 'soon' } }, 'BATON_LINGER_MS="soon" must be a whole number'],
     [{ workerEnvironment: { BATON_TABLE: 'mine' } }, 'workerEnvironment.BATON_TABLE is set by the stack'],
   ])('%j', (props, complaint) => {

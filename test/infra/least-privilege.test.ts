@@ -186,6 +186,13 @@ test('an action that is taken away is missed', () => {
   ]);
 });
 
+test('a variable that is taken away is missed', () => {
+  const { environment } = deployed[0] as DeployedProgram;
+  const { BATON_TABLE: _, ...crippled } = environment;
+  const known = new Set([...Object.keys(crippled), ...(leftAtDefault.worker ?? [])]);
+  expect(needsOf('worker').variables.filter((name) => !known.has(name))).toEqual(['BATON_TABLE']);
+});
+
 test('only the control queues of this fleet are reached by prefix', () => {
   const { roleId } = deployed[0] as DeployedProgram;
   const creating = statementsOfRole(template, roleId).find(({ Action }) => Action.includes('sqs:CreateQueue'));

@@ -144,10 +144,12 @@ test('an app and handlers written with it have the right types', async () => {
 }, 120_000);
 
 describe("a fleet in an app of one's own", () => {
-  beforeAll(() => node(['app.ts']), 180_000);
+  beforeAll(() => node(['app.ts']), 400_000);
 
   const assets = () =>
-    readdirSync(join(project, 'cdk.out'), { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.mjs'));
+    readdirSync(join(project, 'cdk.out'), { recursive: true, encoding: 'utf8' }).filter((path) =>
+      path.endsWith('.mjs'),
+    );
   const textOf = (path: string) => readFileSync(join(project, 'cdk.out', path), 'utf8');
 
   test('runs the handlers of the project', () => {
