@@ -256,6 +256,7 @@ export class BatonFleet extends Construct {
         this.directoryFunction.logGroup,
         this.rebalanceFunction.logGroup,
         this.statsFunction.logGroup,
+        this.operateFunction.logGroup,
       ],
     });
   }
