@@ -70,6 +70,8 @@ const rememberForMs = 5 * 60_000;
 const maxRunning = 256;
 /** All that one reply may hold. */
 const maxReplyBytes = 8 * 1024 * 1024;
+/** On their way at once: more would crowd out heartbeats and checkpoints, at the table and in this process. */
+const maxReplying = 8;
 const replyAttempts = 3;
 const endPatienceMs = 1000;
 const replyRetryMs = 200;
@@ -83,6 +85,9 @@ export class ControlService {
   /** Sendings that were taken, and when, on the monotonic clock; oldest first. */
   readonly #taken = new Map<string, number>();
   readonly #ending = new AbortController();
+  #replying = 0;
+  /** Replies that wait for their turn. */
+  readonly #turns: (() => void)[] = [];
 
   constructor(options: ControlServiceOptions) {
     this.#options = options;
@@ -271,7 +276,19 @@ export class ControlService {
     };
   }
 
-  async #reply({ id, sending }: RequestMessage, outcomes: readonly Outcome[]): Promise<void> {
+  async #reply(message: RequestMessage, outcomes: readonly Outcome[]): Promise<void> {
+    if (this.#replying < maxReplying) this.#replying += 1;
+    else await new Promise<void>((resolve) => this.#turns.push(resolve));
+    try {
+      await this.#store(message, outcomes);
+    } finally {
+      const next = this.#turns.shift();
+      if (next === undefined) this.#replying -= 1;
+      else next();
+    }
+  }
+
+  async #store({ id, sending }: RequestMessage, outcomes: readonly Outcome[]): Promise<void> {
     const { replies, incarnation, workerId, clock } = this.#options;
     const reply: WorkerReply = { v: requestVersion, sending, incarnation, workerId, outcomes: [...outcomes] };
     for (let attempt = 1; ; attempt += 1) {
