@@ -11,6 +11,7 @@ import type { Drain, Migration } from '../../shared/control/fleet-operations.ts'
 import type { LiveShardFigures } from '../../shared/control/requests.ts';
 import { silentLogger } from '../../shared/logger.ts';
 import { seededRandom } from '../../shared/random.ts';
+import { parseShardKey, type ShardKey } from '../../shared/sharding.ts';
 
 /** A fleet of processes under load, operated from the command line; whatever is done to it, nothing is lost. */
 const shards = 8;
@@ -188,13 +189,35 @@ describe('a fleet under load', { timeout: 120_000 }, () => {
     await places();
   });
 
+  test('spreads shards over the workers now, to one that came empty', async () => {
+    await places();
+    const held = () => fleet.store.listLeases(shards).then((leases) => Map.groupBy(leases, ({ owner }) => owner));
+    const empty = await vi.waitFor(
+      async () => {
+        const owners = await held();
+        const records = await fleet.store.listWorkers();
+        const found = records.find(({ incarnation, draining }) => !draining && !owners.has(incarnation));
+        expect(found).toBeDefined();
+        return found;
+      },
+      { timeout: 40_000, interval: 200 },
+    );
+    const round = await result<{ kind: string; moves: { shard: ShardKey; to: string }[]; notMoved: string[] }>(
+      'rebalance',
+    );
+    expect(round).toMatchObject({ kind: 'planned', notMoved: [] });
+    expect(round.moves.map(({ to }) => to)).toContain(empty?.workerId);
+    const now = await places();
+    for (const { shard, to } of round.moves) expect(now.get(parseShardKey(shard).shardId)).toBe(to);
+  });
+
   test.each<[string, string[], RegExp]>([
     ['an unknown shard', ['migrate', '99', '--to', 'worker-1'], /^there is no shard 99: the fleet has 0 to 7\n$/],
     ['an unknown worker', ['migrate', '1', '--to', 'nobody'], /^there is no worker "nobody": there are worker-/],
     ['an unknown worker to drain', ['drain', 'nobody'], /^there is no worker "nobody": there are worker-/],
     ['a shard to respawn that is none', ['respawn', '8'], /^there is no shard 8: the fleet has 0 to 7\n$/],
     ['a reshard', ['reshard', '16'], /^the fleet stays at 8 shards: [^\n]*\n$/],
-    ['a query for no path', ['fetch', '..'], /^shard 0, 1, 2, 3, 4, 5, 6, 7: [^\n]*no property path[^\n]*\n$/],
+    ['a query for no path', ['fetch', '..'], /^"\.\." is no property path[^\n]*\n$/],
   ])('refuses %s in one line', async (_, args, message) => {
     await places();
     const ended = await baton(...args);
