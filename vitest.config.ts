@@ -31,7 +31,8 @@ export default defineConfig({
           name: 'infra',
           include: ['test/infra/**/*.test.ts'],
           exclude: integration,
-          testTimeout: 60_000,
+          // The first template of a process bundles every program: seconds, and minutes on a machine that is busy otherwise.
+          testTimeout: 200_000,
           // Loading the CDK takes seconds; these tests change nothing that they share.
           isolate: false,
         },
