@@ -15,6 +15,8 @@ import type { TimelineSink } from '../shared/stats/timeline.ts';
 const longestTickMs = 1000;
 /** Between two ticks, even when a death is due. */
 const shortestPauseMs = 20;
+/** After a tick that failed, whatever is due. */
+const failedTickPauseMs = 250;
 /** A cold fleet is looked at more often until its shards are given out. */
 const settlingTickMs = 200;
 
@@ -78,14 +80,17 @@ export class Coordinator {
     const { logger, clock } = this.#options;
     while (!signal.aborted) {
       const startedMs = clock.monotonicMs();
+      let pauseMs = 0;
       try {
         await this.#tick(signal);
       } catch (error) {
         if (!isPassingTrouble(error)) throw error;
         // What was observed still stands: reads that are too far apart start anew by themselves.
         logger.warn({ error: messageOf(error) }, 'coordinator.store_unreachable');
+        // A death that is due stays due: without a pause, a table that throttles would be asked all the more.
+        pauseMs = failedTickPauseMs;
       }
-      await this.#bell.wait(this.#untilNextTickMs(startedMs), signal);
+      await this.#bell.wait(Math.max(pauseMs, this.#untilNextTickMs(startedMs)), signal);
     }
   }
 

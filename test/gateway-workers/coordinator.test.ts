@@ -219,6 +219,37 @@ test('a death that comes due while the fleet is looked at is seen at once, not a
   expect(await shardsOf('b')).toBe(4);
 });
 
+test('a death that is due does not make a table that refuses be asked without pause', async () => {
+  const death = new AbortController();
+  await join('a');
+  await join('b');
+  beat('a', death.signal);
+  beat('b');
+  let refusals = 0;
+  let refuses = false;
+  const through = new Proxy(store, {
+    get(target, name) {
+      const method = Reflect.get(target, name) as (...args: unknown[]) => Promise<unknown>;
+      return async (...args: unknown[]) => {
+        if (!refuses || name !== 'swapRole') return method.apply(target, args);
+        refusals += 1;
+        throw new StoreUnavailable(name, new Error('throttled'));
+      };
+    },
+  });
+  coordinate('a', { signal: AbortSignal.any([death.signal, stop.signal]) });
+  coordinate('b', { through });
+  await clock.advance(8000);
+  death.abort();
+  refuses = true;
+  await clock.advance(15_000);
+  expect(refusals).toBeGreaterThan(10);
+  expect(refusals).toBeLessThan(30);
+  refuses = false;
+  await clock.advance(2000);
+  expect(await shardsOf('b')).toBe(4);
+});
+
 test('workers that replace a whole dead fleet need one period of silence, not one after the other', async () => {
   const death = new AbortController();
   for (const name of ['a', 'b', 'c']) {

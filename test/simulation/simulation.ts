@@ -69,6 +69,8 @@ class Simulation implements Surroundings {
   #twin: SimWorker | undefined;
   /** When each worker was last in trouble of its own. */
   readonly #troubledMs: number[];
+  /** When outages of the table ended. */
+  readonly #tableOutagesMs: number[] = [];
   /** Processes that stand still until they are about to be fenced, and how long after that they go on. */
   readonly #wakings = new Map<SimProcess, number>();
   readonly #fenced = new Set<Incarnation>();
@@ -261,6 +263,7 @@ class Simulation implements Surroundings {
         world.time.after(fault.forMs, () => {
           if (fault.how === 'throttles') this.#workers.forEach((_, index) => this.#trouble(index));
           table.outage = undefined;
+          this.#tableOutagesMs.push(world.nowMs);
           world.note('table', () => 'works again');
         });
         break;
@@ -470,6 +473,8 @@ class Simulation implements Surroundings {
     if (!worker.life?.isRegistered || this.#scenario.isStormy) return;
     if (this.world.nowMs - (this.#troubledMs[index] as number) < troubleEchoMs) return;
     if (this.table.outage === 'throttles') return;
+    // Each of them alone is too short to make anybody look dead; together they may not be.
+    if (this.#tableOutagesMs.filter((ms) => this.world.nowMs - ms < troubleEchoMs).length > 1) return;
     this.world.violate('healthy worker fenced', `${worker.plan.name} (${incarnation}) by ${by}`);
   }
 
