@@ -162,7 +162,7 @@ export async function startFleet(options: LocalFleetOptions): Promise<LocalFleet
       random,
       logger,
     });
-    let functions: LocalFunctions | undefined;
+    let functions: LocalFunctions | undefined = undefined;
     const fleet: LocalFleet = new LocalFleet({
       registry,
       discordConfig: config,

@@ -80,7 +80,7 @@ export async function start(options: StartOptions): Promise<number> {
   try {
     view.note(`Console: ${server.url}`);
     // Whoever sits before a terminal opens it next.
-    if (output.isTTY === true) void server.prepare();
+    if (output.isTTY) void server.prepare();
     const logDirectory = makeLogDirectory(join(process.cwd(), '.baton', 'logs'));
     view.note(`Logs: ${relative(process.cwd(), logDirectory)}`);
     const fleet = await startFleet({

@@ -5,7 +5,11 @@ import { messageOf } from '../shared/errors.ts';
 try {
   const written = await writeHandlerLists(ownHandlerLists);
   const root = resolve(import.meta.dirname, '..');
-  console.log(written.length > 0 ? `written: ${written.map((path) => relative(root, path)).join(', ')}` : 'handler lists are up to date');
+  console.log(
+    written.length > 0
+      ? `written: ${written.map((path) => relative(root, path)).join(', ')}`
+      : 'handler lists are up to date',
+  );
 } catch (error) {
   console.error(messageOf(error));
   process.exitCode = 1;

@@ -53,7 +53,9 @@ describe.each(Object.keys(allowedImports))('%s', (folder) => {
 
   test('has kebab-case file names that say what is inside', () => {
     expect(
-      files.filter((file) => !/^[\w-]+(\/_?[a-z0-9-]+)*\/_?[a-z0-9]+(-[a-z0-9]+)*(\.generated|\.test)?\.tsx?$/.test(file)),
+      files.filter(
+        (file) => !/^[\w-]+(\/_?[a-z0-9-]+)*\/_?[a-z0-9]+(-[a-z0-9]+)*(\.generated|\.test)?\.tsx?$/.test(file),
+      ),
     ).toEqual([]);
     expect(files.filter((file) => /\/(utils?|helpers?|lib|common|misc|index)\.ts$/.test(file))).toEqual([]);
   });
