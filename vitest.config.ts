@@ -8,8 +8,8 @@ const scenarios = ['test/**/*.scenarios.test.ts'];
 
 export default defineConfig({
   test: {
-    // Integration tests wait for timers and processes most of the time: two beside each other, also on one core.
-    maxWorkers: Math.max(2, availableParallelism()),
+    // Integration tests wait for timers and processes most of the time: one more beside each other than there are cores.
+    maxWorkers: availableParallelism() + 1,
     projects: [
       {
         test: {
