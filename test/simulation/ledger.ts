@@ -1,4 +1,4 @@
-import type { Checkpoint, Incarnation } from '../../shared/coordination/model.ts';
+import type { Checkpoint, CheckpointEntry, Incarnation } from '../../shared/coordination/model.ts';
 import type { EnvelopeHeader } from '../../shared/envelope.ts';
 import type { World } from './world.ts';
 
@@ -57,6 +57,8 @@ interface RangeRecord {
   isDone: boolean;
   /** Who stored a checkpoint that names it. */
   readonly listers: Set<Incarnation>;
+  /** The epoch under which it was first stored. */
+  listedEpoch: number | undefined;
   isMarked: boolean;
 }
 
@@ -170,10 +172,11 @@ export class Ledger {
 
   /** A worker hears that SQS will not have an envelope. */
   refused(header: EnvelopeHeader): void {
-    const { session, first, last } = header;
+    const { session, first, last, epoch } = header;
     const range = this.#ranges.get(`${session} ${first}-${last}`);
-    // A former owner may have sent pieces of it already.
-    if ((range !== undefined && range.listers.size > 1) || this.#isPieceOfDouble(header)) {
+    // A former owner may have sent it already, be it the same worker before it gave the shard away.
+    const isInherited = range !== undefined && (range.listers.size > 1 || (range.listedEpoch ?? epoch) < epoch);
+    if (isInherited || this.#isPieceOfDouble(header)) {
       this.#refusedDoubles.push({ session, first, last });
     }
   }
@@ -217,7 +220,7 @@ export class Ledger {
   }
 
   /** A worker is about to store a checkpoint: `a` must not be ahead of the queues. */
-  storing(checkpoint: Checkpoint, by: Incarnation): void {
+  storing(checkpoint: Checkpoint | CheckpointEntry, by: Incarnation): void {
     const { session: id, acknowledgedSeq } = checkpoint;
     if (id === undefined) return;
     const session = this.#sessions.get(id);
@@ -226,6 +229,7 @@ export class Ledger {
     if (inDoubt) {
       const range = this.#rangeOf(`${id} ${inDoubt.first}-${inDoubt.last}`);
       range.listers.add(by);
+      if ('epoch' in checkpoint) range.listedEpoch ??= checkpoint.epoch;
       if (inDoubt.unfenced) this.#mark(range, { session: id, ...inDoubt }, by);
     }
     const settledUpTo = settle(session);
@@ -287,7 +291,7 @@ export class Ledger {
   #rangeOf(name: string): RangeRecord {
     let range = this.#ranges.get(name);
     if (range === undefined) {
-      range = { sentMs: undefined, isDone: false, isMarked: false, listers: new Set() };
+      range = { sentMs: undefined, isDone: false, isMarked: false, listers: new Set(), listedEpoch: undefined };
       this.#ranges.set(name, range);
     }
     return range;
