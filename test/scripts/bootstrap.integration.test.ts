@@ -13,18 +13,21 @@ const command = `
 import { greeting } from 'dependency';
 export async function main(args: string[]): Promise<number> {
   const [what, ...rest] = args[0] === "start" ? args.slice(1) : args;
+  const terminated = Promise.withResolvers<void>();
+  if (what === 'wait' || what === 'ignore') {
+    process.on('SIGTERM', () => {
+      console.log('SIGTERM');
+      if (what === 'wait') terminated.resolve();
+    });
+  }
+  // Whoever reads this may send a signal at once.
   console.log(JSON.stringify({ pid: process.pid, node: process.versions.node, args, greeting }));
   if (what === 'exit') return Number(rest[0]);
   if (what === 'throw') throw new Error('the command failed');
   if (what === 'leave-open') setInterval(() => {}, 1000);
   if (what === 'wait' || what === 'ignore') {
     const keepRunning = setInterval(() => {}, 1000);
-    await new Promise<void>((resolve) => {
-      process.on('SIGTERM', () => {
-        console.log('SIGTERM');
-        if (what === 'wait') resolve();
-      });
-    });
+    await terminated.promise;
     clearInterval(keepRunning);
     return 7;
   }
