@@ -51,16 +51,16 @@ export class MemoryStore implements CoordinationStore {
   async join(record: Omit<WorkerRecord, 'joinNumber'>): Promise<WorkerRecord> {
     const { incarnation, chunkCount } = record;
     const known = this.#workers.get(incarnation);
-    if (known) return structuredClone(known);
+    if (known) return copyOf(known);
     for (let chunk = 0; chunk < chunkCount; chunk++) {
       const name = checkpointName(incarnation, chunk);
       if (!this.#checkpoints.has(name)) {
         this.#checkpoints.set(name, { incarnation, chunk, version: 0, entries: new Map() });
       }
     }
-    const joined = structuredClone({ ...record, joinNumber: ++this.#joined });
+    const joined = copyOf({ ...record, joinNumber: ++this.#joined });
     this.#workers.set(incarnation, joined);
-    return structuredClone(joined);
+    return copyOf(joined);
   }
 
   async markDraining(incarnation: Incarnation): Promise<void> {
@@ -79,7 +79,7 @@ export class MemoryStore implements CoordinationStore {
   }
 
   async listWorkers(): Promise<WorkerRecord[]> {
-    return structuredClone([...this.#workers.values()]);
+    return copyOf([...this.#workers.values()]);
   }
 
   async writeCheckpoint({
@@ -91,15 +91,15 @@ export class MemoryStore implements CoordinationStore {
     const name = checkpointName(incarnation, chunk);
     const item = this.#checkpoints.get(name);
     if (!item || item.fencedBy !== undefined || item.version >= version) {
-      return { kind: 'refused', item: structuredClone(item) };
+      return { kind: 'refused', item: copyOf(item) };
     }
-    this.#checkpoints.set(name, structuredClone({ incarnation, chunk, version, entries }));
+    this.#checkpoints.set(name, copyOf({ incarnation, chunk, version, entries }));
     return { kind: 'written' };
   }
 
   async readCheckpoints(items: readonly { incarnation: Incarnation; chunk: number }[]): Promise<CheckpointItem[]> {
     const names = new Set(items.map(({ incarnation, chunk }) => checkpointName(incarnation, chunk)));
-    return structuredClone([...names].flatMap((name) => this.#checkpoints.get(name) ?? []));
+    return copyOf([...names].flatMap((name) => this.#checkpoints.get(name) ?? []));
   }
 
   async fence({
@@ -116,11 +116,11 @@ export class MemoryStore implements CoordinationStore {
     const name = checkpointName(incarnation, chunk);
     const item = this.#checkpoints.get(name);
     if (!item) return { kind: 'missing' };
-    if (item.fencedBy !== undefined) return { kind: 'fenced', item: structuredClone(item) };
-    if (item.version !== seenVersion) return { kind: 'alive', item: structuredClone(item) };
+    if (item.fencedBy !== undefined) return { kind: 'fenced', item: copyOf(item) };
+    if (item.version !== seenVersion) return { kind: 'alive', item: copyOf(item) };
     const fenced = { ...item, fencedBy: by };
     this.#checkpoints.set(name, fenced);
-    return { kind: 'fenced', item: structuredClone(fenced) };
+    return { kind: 'fenced', item: copyOf(fenced) };
   }
 
   async createLeases(shardCount: number, shardIds: readonly number[]): Promise<void> {
@@ -133,12 +133,12 @@ export class MemoryStore implements CoordinationStore {
 
   async listLeases(shardCount: number): Promise<Lease[]> {
     const leases = [...this.#leases.values()].filter(({ shard }) => shard.shardCount === shardCount);
-    return structuredClone(leases.sort((one, other) => one.shard.shardId - other.shard.shardId));
+    return copyOf(leases.sort((one, other) => one.shard.shardId - other.shard.shardId));
   }
 
   async readLeases(shards: readonly ShardAddress[]): Promise<Lease[]> {
     const keys = new Set(shards.map(shardKey));
-    return structuredClone([...keys].flatMap((key) => this.#leases.get(key) ?? []));
+    return copyOf([...keys].flatMap((key) => this.#leases.get(key) ?? []));
   }
 
   async grant(shard: ShardAddress, grant: { epoch: number; to: Incarnation }): Promise<LeaseOutcome> {
@@ -196,7 +196,7 @@ export class MemoryStore implements CoordinationStore {
   }
 
   async readFleet(): Promise<FleetState | undefined> {
-    return structuredClone(this.#fleet);
+    return copyOf(this.#fleet);
   }
 
   async swapFleet(expected: FleetState | undefined, next: FleetState): Promise<SwapOutcome<FleetState>> {
@@ -205,22 +205,22 @@ export class MemoryStore implements CoordinationStore {
       now?.shardCount === expected?.shardCount &&
       now?.maxConcurrency === expected?.maxConcurrency &&
       now?.gatewayUrl === expected?.gatewayUrl;
-    if (asExpected) this.#fleet = structuredClone(next);
+    if (asExpected) this.#fleet = copyOf(next);
     return swapOutcome(asExpected, this.#fleet);
   }
 
   async readRole(): Promise<CoordinatorRole | undefined> {
-    return structuredClone(this.#role);
+    return copyOf(this.#role);
   }
 
   async swapRole(expected: CoordinatorRole | undefined, next: CoordinatorRole): Promise<SwapOutcome<CoordinatorRole>> {
     const asExpected = this.#role?.term === expected?.term && this.#role?.counter === expected?.counter;
-    if (asExpected) this.#role = structuredClone(next);
+    if (asExpected) this.#role = copyOf(next);
     return swapOutcome(asExpected, this.#role);
   }
 
   async readGate(bucket: number): Promise<GateToken | undefined> {
-    return structuredClone(this.#gates.get(bucket));
+    return copyOf(this.#gates.get(bucket));
   }
 
   async swapGate(
@@ -236,7 +236,7 @@ export class MemoryStore implements CoordinationStore {
   }
 
   async readBudget(): Promise<IdentifyBudget | undefined> {
-    return structuredClone(this.#budget);
+    return copyOf(this.#budget);
   }
 
   async spendIdentify(reserve: number): Promise<SwapOutcome<IdentifyBudget>> {
@@ -256,7 +256,7 @@ export class MemoryStore implements CoordinationStore {
   }
 
   async readRebalanceState(): Promise<StoredRebalanceState | undefined> {
-    return structuredClone(this.#rebalance);
+    return copyOf(this.#rebalance);
   }
 
   async swapRebalanceState(
@@ -264,40 +264,51 @@ export class MemoryStore implements CoordinationStore {
     next: RebalanceState,
   ): Promise<SwapOutcome<StoredRebalanceState>> {
     if (this.#rebalance?.version !== expectedVersion) return swapOutcome(false, this.#rebalance);
-    const { atMs, shardCount, workers, movedAtMs } = structuredClone(next);
+    const { atMs, shardCount, workers, movedAtMs } = copyOf(next);
     this.#rebalance = { atMs, shardCount, workers, movedAtMs, version: (expectedVersion ?? 0) + 1 };
     return swapOutcome(true, this.#rebalance);
   }
 
   async readRoster(shard: ShardAddress): Promise<ShardRoster | undefined> {
-    return structuredClone(this.#rosters.get(shardKey(shard))?.roster);
+    return copyOf(this.#rosters.get(shardKey(shard))?.roster);
   }
 
   async writeRoster(shard: ShardAddress, epoch: number, roster: ShardRoster): Promise<boolean> {
     const key = shardKey(shard);
     if ((this.#rosters.get(key)?.epoch ?? 0) > epoch) return false;
-    this.#rosters.set(key, { epoch, roster: structuredClone(roster) });
+    this.#rosters.set(key, { epoch, roster: copyOf(roster) });
     return true;
   }
 
   async writeReport(report: WorkerReport): Promise<void> {
     const expiresAtMs = this.#clock.wallClockMs() + reportLifetimeMs;
-    this.#reports.set(report.incarnation, { report: structuredClone(report), expiresAtMs });
+    this.#reports.set(report.incarnation, { report: copyOf(report), expiresAtMs });
   }
 
   async listReports(): Promise<WorkerReport[]> {
     const nowMs = this.#clock.wallClockMs();
     const fresh = [...this.#reports.values()].filter(({ expiresAtMs }) => expiresAtMs > nowMs);
-    return structuredClone(fresh.map(({ report }) => report));
+    return copyOf(fresh.map(({ report }) => report));
   }
 
   #changeLease(shard: ShardAddress, allowed: (lease: Lease) => boolean, change: (lease: Lease) => Lease): LeaseOutcome {
     const lease = this.#leases.get(shardKey(shard));
-    if (!lease || !allowed(lease)) return { kind: 'refused', lease: structuredClone(lease) };
-    const changed = structuredClone(change(lease));
+    if (!lease || !allowed(lease)) return { kind: 'refused', lease: copyOf(lease) };
+    const changed = copyOf(change(lease));
     this.#leases.set(shardKey(shard), changed);
-    return { kind: 'done', lease: structuredClone(changed) };
+    return { kind: 'done', lease: copyOf(changed) };
   }
+}
+
+/** As `structuredClone`, for the plain data that is stored here: the simulation copies millions of small objects. */
+function copyOf<T>(value: T): T;
+function copyOf(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map(copyOf);
+  if (value instanceof Map) return new Map([...value].map(([key, each]) => [key, copyOf(each)]));
+  const copy: Record<string, unknown> = {};
+  for (const key of Object.keys(value)) copy[key] = copyOf((value as Record<string, unknown>)[key]);
+  return copy;
 }
 
 function checkpointName(incarnation: Incarnation, chunk: number): string {
@@ -321,6 +332,6 @@ function withoutEpoch({ epoch: _epoch, ...checkpoint }: CheckpointEntry): Checkp
 
 function swapOutcome<T>(done: boolean, value: T | undefined): SwapOutcome<T> {
   return done
-    ? { kind: 'done', value: structuredClone(value) as T }
-    : { kind: 'refused', value: structuredClone(value) };
+    ? { kind: 'done', value: copyOf(value) as T }
+    : { kind: 'refused', value: copyOf(value) };
 }

@@ -84,6 +84,8 @@ export type Group = (typeof groups)[number];
 export interface Focus {
   readonly groups: readonly Group[];
   readonly shape?: Shape;
+  /** What Discord is like in every such run. @default as drawn */
+  readonly discord?: Partial<DiscordOptions>;
 }
 
 /** What kind of run it is: the last two are long, because SQS forgets what it has seen only after five minutes. */
@@ -116,7 +118,7 @@ export function drawScenario(chance: Chance, focus?: Focus): Scenario {
   }
   const scenario = {
     workers,
-    discord: drawDiscord(chance, shardCount, active),
+    discord: { ...drawDiscord(chance, shardCount, active), ...focus?.discord },
     eventsPerSecond: shape === 'longQueueOutage' ? 0.1 : chance.pick([0.3, 1, 3]),
     silence: shape === 'silence' ? { fromMs: chance.between(15_000, 40_000), toMs: healedMs } : undefined,
     isStormy,

@@ -44,9 +44,9 @@ export const variants: Readonly<Record<string, Variant>> = {
       },
       {
         file: memoryStore,
-        find: 'this.#checkpoints.set(name, structuredClone({ incarnation, chunk, version, entries }));',
+        find: 'this.#checkpoints.set(name, copyOf({ incarnation, chunk, version, entries }));',
         replace:
-          'const { fencedBy } = item; this.#checkpoints.set(name, structuredClone({ incarnation, chunk, version, entries, ...(fencedBy !== undefined && { fencedBy }) }));',
+          'const { fencedBy } = item; this.#checkpoints.set(name, copyOf({ incarnation, chunk, version, entries, ...(fencedBy !== undefined && { fencedBy }) }));',
       },
       // The worker looks for its fence before it writes.
       {
@@ -213,7 +213,7 @@ export const variants: Readonly<Record<string, Variant>> = {
   },
   'gate-held-from-sending': {
     breaks: 'the five seconds of the identify gate run from sending, not from READY',
-    focus: { groups: ['discord', 'crashes'] },
+    focus: { groups: ['discord', 'crashes'], discord: { maxConcurrency: 1, replayFrames: 5 } },
     edits: [
       {
         file: limiter,
@@ -283,7 +283,7 @@ export const variants: Readonly<Record<string, Variant>> = {
   },
   'budget-not-spent-first': {
     breaks: 'IDENTIFY is sent without spending the budget',
-    focus: { groups: ['discord', 'crashes'] },
+    focus: { groups: ['discord', 'crashes'], discord: { identifies: 6, replayFrames: 5 } },
     edits: [
       {
         file: limiter,
@@ -335,7 +335,7 @@ export const variants: Readonly<Record<string, Variant>> = {
   },
   'identify-past-the-line': {
     breaks: 'two shards of one worker IDENTIFY through one bucket at once',
-    focus: { groups: ['moves', 'deploys'] },
+    focus: { groups: ['moves', 'deploys'], discord: { maxConcurrency: 1 } },
     edits: [
       {
         file: limiter,
@@ -346,7 +346,7 @@ export const variants: Readonly<Record<string, Variant>> = {
   },
   'taken-session-given-up': {
     breaks: 'a session that another connection has resumed is taken for dead',
-    focus: { groups: ['pauses', 'discord'] },
+    focus: { groups: ['pauses', 'discord'], discord: { doubleResumeCode: 4006 } },
     edits: [
       {
         file: sessionMachine,
