@@ -646,8 +646,9 @@ export class WorkerLife {
 
   async #report(signal: AbortSignal): Promise<void> {
     const { store, clock } = this.#ports;
+    // What it took to start says nothing of what shards cost: it would keep them away from an empty worker for minutes.
+    this.#usage = { ...this.#ports.usage(), cpuPercent: 0 };
     while (!signal.aborted) {
-      this.#usage = this.#ports.usage();
       this.#flushMs = Math.max(0, ...this.#chunks.map((chunk) => chunk.takeLongestSendMs()));
       for (const shard of this.#held.values()) shard.measure();
       try {
@@ -656,6 +657,7 @@ export class WorkerLife {
         this.#logger.debug({ error: messageOf(error) }, 'worker.report_not_written');
       }
       await clock.sleep(reportEveryMs, signal);
+      this.#usage = this.#ports.usage();
     }
   }
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { WorkerLife, type WorkerOptions } from '../../gateway-workers/worker.ts';
+import { WorkerLife, type WorkerOptions, type WorkerPorts } from '../../gateway-workers/worker.ts';
 import { MemoryControlPlane } from '../../shared/control/memory-control-queue.ts';
 import { MemoryStore } from '../../shared/coordination/memory-store.ts';
 import { type CoordinationStore, StoreUnavailable } from '../../shared/coordination/store.ts';
@@ -27,6 +27,42 @@ const options: WorkerOptions = {
   isWanted: () => true,
 };
 
+/** What a worker has outside, with nothing behind it. */
+function ports(clock: ManualClock, store: CoordinationStore, control: MemoryControlPlane): WorkerPorts {
+  return {
+    store,
+    control,
+    events: { sendBatch: (envelopes) => Promise.resolve(envelopes.map(() => 'sent')) },
+    interactions: { sendInteraction: () => Promise.resolve('sent') },
+    parking: { park: () => Promise.resolve() },
+    clock,
+    random: systemRandom,
+    logger: new RecordingLogger(),
+    usage: () => ({ cpuPercent: 0, memoryMb: 0 }),
+    dial: () => ({ send() {}, close() {}, terminate() {}, pause() {}, resume() {} }),
+  };
+}
+
+const fleet = { shardCount: 1, maxConcurrency: 1, gatewayUrl: 'wss://gateway.test' };
+
+test('what a worker spent on starting is not reported as what its shards cost', async () => {
+  const clock = new ManualClock();
+  const store = new MemoryStore(clock);
+  const cpuPercents = [93, 5];
+  const usage = () => ({ cpuPercent: cpuPercents.shift() ?? 7, memoryMb: 100 });
+  const life = new WorkerLife(options, { ...ports(clock, store, new MemoryControlPlane(clock)), usage }, fleet);
+  const stop = new AbortController();
+  const running = life.run(new AbortController().signal, stop.signal);
+  const reported = async () => (await store.listReports()).map(({ cpuPercent }) => cpuPercent);
+  await clock.advance(100);
+  expect(await reported()).toEqual([0]);
+  await clock.advance(5000);
+  expect(await reported()).toEqual([5]);
+  stop.abort();
+  await clock.advance(stopTimeoutMs);
+  await running;
+});
+
 test('a drain ends within its stop timeout though the table never says whether a shard was handed over', async () => {
   const clock = new ManualClock();
   const memory = new MemoryStore(clock);
@@ -38,22 +74,7 @@ test('a drain ends within its stop timeout though the table never says whether a
         ? (Reflect.get(target, name) as () => unknown).bind(target)
         : () => Promise.reject(new StoreUnavailable(String(name), 'no answer')),
   });
-  const life = new WorkerLife(
-    options,
-    {
-      store,
-      control,
-      events: { sendBatch: (envelopes) => Promise.resolve(envelopes.map(() => 'sent')) },
-      interactions: { sendInteraction: () => Promise.resolve('sent') },
-      parking: { park: () => Promise.resolve() },
-      clock,
-      random: systemRandom,
-      logger: new RecordingLogger(),
-      usage: () => ({ cpuPercent: 0, memoryMb: 0 }),
-      dial: () => ({ send() {}, close() {}, terminate() {}, pause() {}, resume() {} }),
-    },
-    { shardCount: 1, maxConcurrency: 1, gatewayUrl: 'wss://gateway.test' },
-  );
+  const life = new WorkerLife(options, ports(clock, store, control), fleet);
   const drain = new AbortController();
   let isOver = false;
   const running = life.run(drain.signal, new AbortController().signal).finally(() => {

@@ -11,7 +11,7 @@ import type { Drain, Migration } from '../../shared/control/fleet-operations.ts'
 import type { LiveShardFigures } from '../../shared/control/requests.ts';
 import { silentLogger } from '../../shared/logger.ts';
 import { seededRandom } from '../../shared/random.ts';
-import { parseShardKey, type ShardKey } from '../../shared/sharding.ts';
+import { parseShardKey, type ShardKey, shardKey } from '../../shared/sharding.ts';
 
 /** A fleet of processes under load, operated from the command line; whatever is done to it, nothing is lost. */
 const shards = 8;
@@ -201,6 +201,16 @@ describe('a fleet under load', { timeout: 120_000 }, () => {
         return found;
       },
       { timeout: 40_000, interval: 200 },
+    );
+    // Shards that a worker has not reported since they came to it stay where they are.
+    await vi.waitFor(
+      async () => {
+        const reported = (await fleet.store.listReports()).flatMap((report) => report.shards);
+        for (const { shard, epoch } of await fleet.store.listLeases(shards)) {
+          expect(reported).toContainEqual(expect.objectContaining({ shard: shardKey(shard), epoch, ready: true }));
+        }
+      },
+      { timeout: 20_000, interval: 200 },
     );
     const round = await result<{ kind: string; moves: { shard: ShardKey; to: string }[]; notMoved: string[] }>(
       'rebalance',
