@@ -331,7 +331,5 @@ function withoutEpoch({ epoch: _epoch, ...checkpoint }: CheckpointEntry): Checkp
 }
 
 function swapOutcome<T>(done: boolean, value: T | undefined): SwapOutcome<T> {
-  return done
-    ? { kind: 'done', value: copyOf(value) as T }
-    : { kind: 'refused', value: copyOf(value) };
+  return done ? { kind: 'done', value: copyOf(value) as T } : { kind: 'refused', value: copyOf(value) };
 }
