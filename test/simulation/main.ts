@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import type { Focus } from './scenario.ts';
 import type { RunOutcome } from './simulation.ts';
@@ -143,12 +144,17 @@ async function runMany(options: Options, focus: Focus | undefined): Promise<Tall
       if (!isChild) tellAside(line);
       if (stopAtFirst) break;
     }
-    if (!isQuiet && performance.now() - toldMs > 5000) {
+    if (performance.now() - toldMs > 5000) {
       toldMs = performance.now();
-      tellAside(`${tally.runs} of ${seeds} runs, ${tally.violations} violations`);
+      if (isChild) tell(JSON.stringify(tally));
+      else if (!isQuiet) tellProgress(tally, seeds);
     }
   }
   return tally;
+}
+
+function tellProgress({ runs, violations }: Pick<Tally, 'runs' | 'violations'>, seeds: number): void {
+  tellAside(`${runs} of ${seeds} runs, ${violations} violations`);
 }
 
 function emptyTally(): Tally {
@@ -164,23 +170,32 @@ function emptyTally(): Tally {
 
 /** Shares the seeds out among processes: a run uses one core. */
 async function runInProcesses(options: Options): Promise<Tally> {
-  const { seeds, seedBase, jobs, variant } = options;
+  const { seeds, seedBase, jobs, variant, isQuiet } = options;
   const share = Math.ceil(seeds / jobs);
   const shares = Array.from({ length: jobs }, (_, job) => ({
     base: seedBase + job * share,
     count: Math.max(0, Math.min(share, seeds - job * share)),
   })).filter(({ count }) => count > 0);
+  const soFar = shares.map(emptyTally);
+  let toldMs = performance.now();
+  const onProgress = (job: number) => (tally: Tally) => {
+    soFar[job] = tally;
+    if (isQuiet || performance.now() - toldMs < 5000) return;
+    toldMs = performance.now();
+    tellProgress(sum(soFar), seeds);
+  };
   const tallies = await Promise.all(
-    shares.map(({ base, count }) =>
-      runChild([
-        '--seeds',
-        `${count}`,
-        '--seed-base',
-        `${base}`,
-        ...(variant === undefined ? [] : ['--variant', variant]),
-      ]),
+    shares.map(({ base, count }, job) =>
+      runChild(
+        ['--seeds', `${count}`, '--seed-base', `${base}`, ...(variant === undefined ? [] : ['--variant', variant])],
+        onProgress(job),
+      ),
     ),
   );
+  return sum(tallies);
+}
+
+function sum(tallies: readonly Tally[]): Tally {
   const total = emptyTally();
   for (const tally of tallies) {
     total.runs += tally.runs;
@@ -193,19 +208,29 @@ async function runInProcesses(options: Options): Promise<Tally> {
   return total;
 }
 
-async function runChild(args: readonly string[]): Promise<Tally> {
+/** A child tells its tally on a line of its own, every few seconds and at the end. */
+async function runChild(args: readonly string[], onProgress: (tally: Tally) => void = () => {}): Promise<Tally> {
   const child = spawn(process.execPath, [import.meta.filename, '--child', ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  const output: Buffer[] = [];
-  child.stdout.on('data', (chunk: Buffer) => output.push(chunk));
-  await new Promise<void>((resolve, reject) => {
+  const ended = new Promise<void>((resolve, reject) => {
     child.on('error', reject);
     child.on('close', () => resolve());
   });
-  const lastLine = Buffer.concat(output).toString().trimEnd().split('\n').at(-1) ?? '';
-  if (!lastLine.startsWith('{')) throw new Error(`a simulation process ended without a result: ${args.join(' ')}`);
-  return JSON.parse(lastLine) as Tally;
+  let tally: Tally | undefined;
+  let code: number | null = null;
+  child.on('exit', (exitCode) => {
+    code = exitCode;
+  });
+  for await (const line of createInterface({ input: child.stdout })) {
+    tally = JSON.parse(line) as Tally;
+    onProgress(tally);
+  }
+  await ended;
+  if (code !== 0 || tally === undefined) {
+    throw new Error(`a simulation process ended without a result: ${args.join(' ')}`);
+  }
+  return tally;
 }
 
 /** Runs each broken variant until it breaks an invariant. */
