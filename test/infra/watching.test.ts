@@ -83,6 +83,19 @@ describe('alarms', () => {
     const mailing = synthesizeFleet({ alarmEmail: 'ops@example.com' }).template;
     mailing.hasResourceProperties('AWS::SNS::Subscription', { Protocol: 'email', Endpoint: 'ops@example.com' });
     mailing.allResourcesProperties('AWS::CloudWatch::Alarm', { AlarmActions: [{ Ref: Match.anyValue() }] });
+    // A policy of its own takes the place of the one that lets the account publish.
+    mailing.hasResourceProperties('AWS::SNS::TopicPolicy', {
+      PolicyDocument: {
+        Statement: Match.arrayWith([
+          Match.objectLike({
+            Effect: 'Allow',
+            Action: 'sns:Publish',
+            Principal: { Service: 'cloudwatch.amazonaws.com' },
+            Condition: { StringEquals: { 'aws:SourceAccount': { Ref: 'AWS::AccountId' } } },
+          }),
+        ]),
+      },
+    });
     expect(alarms.every(({ AlarmActions }) => AlarmActions === undefined)).toBe(true);
   });
 });
