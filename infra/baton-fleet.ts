@@ -41,9 +41,11 @@ export interface BatonFleetProps {
   readonly totalShards?: number | undefined;
   /** ARN of a secret with the fields `token` and `publicKey`. @default an empty secret `<fleet>/discord` is created */
   readonly secretArn?: string | undefined;
+  /** Key that encrypts that secret, where it is one of yours. @default the key that Secrets Manager has */
+  readonly secretEncryptionKey?: IKey | undefined;
   /** Network of the workers; they need a way out to the internet. @default two public subnets, no NAT gateway */
   readonly vpc?: IVpc | undefined;
-  /** Key that encrypts both tables. @default a key that DynamoDB owns, at no charge */
+  /** Key that encrypts both tables; the stack must have an `env`. @default a key that DynamoDB owns, at no charge */
   readonly tableEncryptionKey?: IKey | undefined;
   /** How long logs are kept. @default one month */
   readonly logRetention?: RetentionDays | undefined;
@@ -95,7 +97,7 @@ export class BatonFleet extends Construct {
 
   constructor(scope: Construct, id: string, props: BatonFleetProps) {
     super(scope, id);
-    checkFleetSettings(props);
+    checkFleetSettings(props, Stack.of(this).region);
     const {
       fleet,
       removalPolicy = RemovalPolicy.RETAIN,
@@ -113,7 +115,11 @@ export class BatonFleet extends Construct {
       queueName: `${fleet}-interactions`,
       settings: interactionsQueueSettings,
     });
-    this.secret = new BotSecret(this, 'Discord', { secretName: `${fleet}/discord`, importedArn: props.secretArn });
+    this.secret = new BotSecret(this, 'Discord', {
+      secretName: `${fleet}/discord`,
+      importedArn: props.secretArn,
+      importedKey: props.secretEncryptionKey,
+    });
 
     const environment = {
       BATON_FLEET: fleet,

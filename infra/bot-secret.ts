@@ -1,5 +1,6 @@
 import { CfnOutput, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
 import { Grant, type IGrantable } from 'aws-cdk-lib/aws-iam';
+import type { IKey } from 'aws-cdk-lib/aws-kms';
 import { CfnSecret, type ISecret, Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
 
@@ -7,16 +8,21 @@ export interface BotSecretProps {
   readonly secretName: string;
   /** ARN of a secret that exists, with the fields `token` and `publicKey`. @default an empty one is created and kept */
   readonly importedArn?: string | undefined;
+  /** Key that encrypts it. @default the key that Secrets Manager has, which asks for no rights */
+  readonly importedKey?: IKey | undefined;
 }
 
 /** The bot's credentials at Discord. No template ever holds their values. */
 export class BotSecret extends Construct {
   readonly secret: ISecret;
 
-  constructor(scope: Construct, id: string, { secretName, importedArn }: BotSecretProps) {
+  constructor(scope: Construct, id: string, { secretName, importedArn, importedKey }: BotSecretProps) {
     super(scope, id);
     if (importedArn !== undefined) {
-      this.secret = Secret.fromSecretCompleteArn(this, 'Imported', importedArn);
+      this.secret = Secret.fromSecretAttributes(this, 'Imported', {
+        secretCompleteArn: importedArn,
+        ...(importedKey && { encryptionKey: importedKey }),
+      });
       return;
     }
     // The L2 construct writes a random first value, and a later change of its properties would write over the token.
@@ -43,5 +49,6 @@ export class BotSecret extends Construct {
       actions: ['secretsmanager:GetSecretValue'],
       resourceArns: [this.secret.secretArn],
     });
+    this.secret.encryptionKey?.grantDecrypt(grantee);
   }
 }

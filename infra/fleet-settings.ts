@@ -31,10 +31,10 @@ const fargateMemory: Readonly<Record<number, { minMb: number; maxMb: number; ste
 
 /**
  * Checks the settings of a fleet as far as they are known at synthesis, those for the worker with the worker's own
- * rules. @throws {Error} with one line that names every wrong setting.
+ * rules. `region`: that of the stack. @throws {Error} with one line that names every wrong setting.
  */
-export function checkFleetSettings(props: BatonFleetProps): void {
-  const problems = [...capacityProblems(props), ...workerProblems(props), ...otherProblems(props)];
+export function checkFleetSettings(props: BatonFleetProps, region: string): void {
+  const problems = [...capacityProblems(props), ...workerProblems(props), ...otherProblems(props, region)];
   if (problems.length > 0) throw new Error(`BatonFleet: ${problems.join('; ')}`);
 }
 
@@ -84,11 +84,18 @@ function workerProblems(props: BatonFleetProps): string[] {
   return problems;
 }
 
-function otherProblems(props: BatonFleetProps): string[] {
-  const { secretArn, interactionsReservedConcurrency: reserved, endpointReservedConcurrency: endpoint } = props;
+function otherProblems(props: BatonFleetProps, region: string): string[] {
+  const { secretArn, secretEncryptionKey, tableEncryptionKey } = props;
+  const { interactionsReservedConcurrency: reserved, endpointReservedConcurrency: endpoint } = props;
   const problems = [handlersProblem(handlersFolder(props.handlers))].filter((problem) => problem !== undefined);
   if (secretArn !== undefined && !Token.isUnresolved(secretArn) && !/^arn:[\w-]+:secretsmanager:/.test(secretArn)) {
     problems.push(`secretArn=${secretArn} must be the ARN of a Secrets Manager secret`);
+  }
+  if (secretEncryptionKey !== undefined && secretArn === undefined) {
+    problems.push('secretEncryptionKey is that of the secret that secretArn names, and there is none');
+  }
+  if (tableEncryptionKey !== undefined && Token.isUnresolved(region)) {
+    problems.push('tableEncryptionKey needs a stack whose Region is known: give the stack an env');
   }
   if (reserved !== undefined && !isWhole(reserved, 2, 1000)) {
     problems.push(`interactionsReservedConcurrency=${reserved} must be a whole number from 2 to 1000`);

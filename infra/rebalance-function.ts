@@ -1,9 +1,9 @@
-import { Duration, Stack, Validations } from 'aws-cdk-lib';
+import { Duration } from 'aws-cdk-lib';
 import { Rule, RuleTargetInput, Schedule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { Construct } from 'constructs';
-import { controlQueuePrefix } from '../shared/fleet-resources.ts';
+import { grantControlQueues } from './control-queues.ts';
 import type { FleetTable } from './fleet-table.ts';
 import { HandlerFunction, type HandlerFunctionProps } from './handler-function.ts';
 import type { WorkerService } from './worker-service.ts';
@@ -39,7 +39,7 @@ export class RebalanceFunction extends HandlerFunction {
         BATON_MAX_WORKERS: String(maxWorkers),
       },
     });
-    coordination.table.grant(
+    coordination.grant(
       this.function,
       'dynamodb:BatchGetItem',
       'dynamodb:DeleteItem',
@@ -48,22 +48,18 @@ export class RebalanceFunction extends HandlerFunction {
       'dynamodb:Query',
       'dynamodb:UpdateItem',
     );
-    this.function.addToRolePolicy(
-      new PolicyStatement({
-        actions: ['sqs:DeleteQueue', 'sqs:SendMessage'],
-        resources: [Stack.of(this).formatArn({ service: 'sqs', resource: `${controlQueuePrefix(fleet)}*` })],
-      }),
-    );
+    grantControlQueues(this, {
+      fleet,
+      grantee: this.function,
+      actions: ['sqs:DeleteQueue', 'sqs:SendMessage'],
+      reason: 'It tells workers of moves.',
+    });
     this.function.addToRolePolicy(
       new PolicyStatement({
         actions: ['ecs:DescribeServices', 'ecs:UpdateService'],
         resources: [workers.service.serviceArn],
       }),
     );
-    Validations.of(this).acknowledge({
-      id: `AwsSolutions::AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:sqs:<AWS::Region>:<AWS::AccountId>:${controlQueuePrefix(fleet)}*]`,
-      reason: 'It tells workers of moves, whose control queues are made when they start: only the prefix is known.',
-    });
     new Rule(this, 'EveryMinute', {
       description: 'A round of rebalancing',
       enabled: !paused,

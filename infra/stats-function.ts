@@ -61,7 +61,7 @@ export class StatsFunction extends HandlerFunction {
       },
     });
     this.#namespace = `Baton/${fleet}`;
-    coordination.table.grant(
+    coordination.grant(
       this.function,
       'dynamodb:BatchGetItem',
       'dynamodb:GetItem',

@@ -12,12 +12,12 @@ import {
   OperatingSystemFamily,
   Secret as ContainerSecret,
 } from 'aws-cdk-lib/aws-ecs';
-import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
-import { controlQueuePrefix, secretFields } from '../shared/fleet-resources.ts';
+import { parkedPartitionPrefix, secretFields } from '../shared/fleet-resources.ts';
 import type { BotSecret } from './bot-secret.ts';
 import type { HandlerLists } from './bundle.ts';
+import { grantControlQueues } from './control-queues.ts';
 import type { FleetQueue } from './fleet-queue.ts';
 import type { FleetTable } from './fleet-table.ts';
 import { workerImage } from './worker-image.ts';
@@ -90,16 +90,13 @@ export class WorkerService extends Construct {
       runtimePlatform: { cpuArchitecture: CpuArchitecture.ARM64, operatingSystemFamily: OperatingSystemFamily.LINUX },
     });
     this.container = this.#addContainer(props);
+    // The CDK grants the secret itself, and not the use of its key.
+    props.secret.grantRead(this.taskDefinition.obtainExecutionRole());
     this.#grantTheWorkersActions(props);
     Validations.of(this.taskDefinition).acknowledge(
       {
         id: 'AwsSolutions::AwsSolutions-ECS2',
         reason: 'The variables are names and numbers; the token is injected from the secret.',
-      },
-      {
-        id: `AwsSolutions::AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:sqs:<AWS::Region>:<AWS::AccountId>:${controlQueuePrefix(fleet)}*]`,
-        reason:
-          'A worker makes its control queue when it starts and writes to those of the others: only the prefix is known.',
       },
       {
         id: 'AwsSolutions::AwsSolutions-IAM5[Resource::*]',
@@ -168,7 +165,7 @@ export class WorkerService extends Construct {
 
   #grantTheWorkersActions({ fleet, coordination, directory, events, interactions }: WorkerServiceProps): void {
     const role = this.taskDefinition.taskRole;
-    coordination.table.grant(
+    coordination.grant(
       role,
       'dynamodb:BatchGetItem',
       'dynamodb:DeleteItem',
@@ -177,22 +174,22 @@ export class WorkerService extends Construct {
       'dynamodb:Query',
       'dynamodb:UpdateItem',
     );
-    directory.table.grant(role, 'dynamodb:PutItem');
+    directory.grantOnPartitions(role, `${parkedPartitionPrefix}*`, 'dynamodb:PutItem');
     events.queue.grant(role, 'sqs:SendMessage');
     interactions.queue.grant(role, 'sqs:SendMessage');
-    this.taskDefinition.addToTaskRolePolicy(
-      new PolicyStatement({
-        actions: [
-          'sqs:CreateQueue',
-          'sqs:DeleteMessage',
-          'sqs:DeleteQueue',
-          'sqs:ReceiveMessage',
-          'sqs:SendMessage',
-          'sqs:TagQueue',
-        ],
-        resources: [Stack.of(this).formatArn({ service: 'sqs', resource: `${controlQueuePrefix(fleet)}*` })],
-      }),
-    );
+    grantControlQueues(this.taskDefinition, {
+      fleet,
+      grantee: role,
+      actions: [
+        'sqs:CreateQueue',
+        'sqs:DeleteMessage',
+        'sqs:DeleteQueue',
+        'sqs:ReceiveMessage',
+        'sqs:SendMessage',
+        'sqs:TagQueue',
+      ],
+      reason: 'A worker empties its own and writes to those of the others.',
+    });
   }
 }
 

@@ -44,6 +44,12 @@ export const interactionsQueueSettings: QueueSettings = {
 /** Key of both tables, the coordination table and the directory; both parts are strings. */
 export const tableKey = { partition: 'pk', sort: 'sk' } as const;
 
+/** Partitions of the coordination table that hold replies to requests: the prefix and the request's id. */
+export const replyPartitionPrefix = 'REPLY#';
+
+/** Partitions of the directory that hold frames that SQS cannot carry: the prefix and the shard. */
+export const parkedPartitionPrefix = 'PARKED#';
+
 /** Epoch seconds after which DynamoDB may delete an item. */
 export const timeToLiveAttribute = 'expiresAt';
 

@@ -180,9 +180,9 @@ async function startGate(
 ): Promise<IamGate> {
   const { dynamodb, sqs } = emulatorUrls();
   const gate = await IamGate.start({
-    statements: statementsOfRole(template, roleId).flatMap(({ Effect, Action, Resource }) => {
+    statements: statementsOfRole(template, roleId).flatMap(({ Action, Resource, ...rest }) => {
       const Resources = [Resource].flat().flatMap((resource) => resolvable(resource));
-      return Resources.length === 0 ? [] : [{ Effect, Action: limit([Action].flat()), Resource: Resources }];
+      return Resources.length === 0 ? [] : [{ ...rest, Action: limit([Action].flat()), Resource: Resources }];
     }),
     dynamodbUrl: dynamodb,
     sqsUrl: sqs,

@@ -17,6 +17,7 @@ describe('settings that are refused when the template is made', () => {
     [{ totalShards: 1.5 }, 'BATON_TOTAL_SHARDS="1.5" must be auto or a whole number'],
     [{ fleet: '9 lives' }, 'BATON_FLEET="9 lives" must be'],
     [{ secretArn: 'baton/discord' }, 'secretArn=baton/discord must be the ARN'],
+    [{ secretEncryptionKey: {} as never }, 'secretEncryptionKey is that of the secret that secretArn names'],
     [{ directoryEntities: 'everything' }, 'BATON_DIRECTORY="everything" must be off or entities'],
     [{ directoryPreload: 'members' }, 'BATON_DIRECTORY must name them, too'],
     [{ interactionsReservedConcurrency: 1 }, 'interactionsReservedConcurrency=1'],
