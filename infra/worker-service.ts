@@ -3,6 +3,7 @@ import { type IVpc, Peer, Port, SecurityGroup } from 'aws-cdk-lib/aws-ec2';
 import {
   AvailabilityZoneRebalancing,
   AwsLogDriverMode,
+  type CfnCluster,
   Cluster,
   type ContainerDefinition,
   CpuArchitecture,
@@ -59,6 +60,9 @@ export interface WorkerServiceProps {
 
 /** Gateway workers on ECS Fargate (arm64). A new task takes shards over before an old one is told to stop. */
 export class WorkerService extends Construct {
+  /** Names rather than references: whoever acts on the service need not be made after it. */
+  readonly clusterName: string;
+  readonly serviceName: string;
   readonly cluster: Cluster;
   readonly service: FargateService;
   readonly taskDefinition: FargateTaskDefinition;
@@ -68,11 +72,11 @@ export class WorkerService extends Construct {
   constructor(scope: Construct, id: string, props: WorkerServiceProps) {
     super(scope, id);
     const { fleet, vpc, capacity } = props;
-    this.cluster = new Cluster(this, 'Cluster', {
-      vpc,
-      clusterName: fleet,
-      enableFargateCapacityProviders: true,
-    });
+    this.clusterName = fleet;
+    this.serviceName = `${fleet}-workers`;
+    this.cluster = new Cluster(this, 'Cluster', { vpc, clusterName: this.clusterName });
+    // As a property of the cluster: the association that the CDK makes of it would be deleted while the service drains.
+    (this.cluster.node.defaultChild as CfnCluster).capacityProviders = ['FARGATE', 'FARGATE_SPOT'];
     Validations.of(this.cluster).acknowledge({
       id: 'AwsSolutions::AwsSolutions-ECS4',
       reason:
@@ -137,7 +141,7 @@ export class WorkerService extends Construct {
     });
   }
 
-  #addService({ fleet, vpc, capacity, paused }: WorkerServiceProps): FargateService {
+  #addService({ vpc, capacity, paused }: WorkerServiceProps): FargateService {
     const securityGroup = new SecurityGroup(this, 'Outbound', {
       vpc,
       description: 'Gateway workers: HTTPS out, nothing in',
@@ -146,7 +150,7 @@ export class WorkerService extends Construct {
     securityGroup.addEgressRule(Peer.anyIpv4(), Port.tcp(443), 'Discord and AWS');
     return new FargateService(this, 'Service', {
       cluster: this.cluster,
-      serviceName: `${fleet}-workers`,
+      serviceName: this.serviceName,
       taskDefinition: this.taskDefinition,
       securityGroups: [securityGroup],
       // Without a NAT gateway this is the way out; there is no way in.

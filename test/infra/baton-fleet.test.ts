@@ -151,6 +151,11 @@ describe('workers', () => {
     });
   });
 
+  test("have Fargate's capacity in their cluster itself: an association could go while the service still drains", () => {
+    template.hasResourceProperties('AWS::ECS::Cluster', { CapacityProviders: ['FARGATE', 'FARGATE_SPOT'] });
+    template.resourceCountIs('AWS::ECS::ClusterCapacityProviderAssociations', 0);
+  });
+
   test('read the token from the secret, which the template does not hold', () => {
     template.hasResourceProperties('AWS::ECS::TaskDefinition', {
       ContainerDefinitions: [
@@ -193,7 +198,8 @@ describe('functions', () => {
         Variables: Match.objectLike({
           BATON_MIN_WORKERS: '2',
           BATON_MAX_WORKERS: '20',
-          BATON_ECS_CLUSTER: ref(fleet.workers.cluster),
+          BATON_ECS_CLUSTER: 'baton',
+          BATON_ECS_SERVICE: 'baton-workers',
           BATON_HEARTBEAT_MS: '5000',
         }),
       },

@@ -1,8 +1,10 @@
+import type { CfnElement } from 'aws-cdk-lib';
+import type { IConstruct } from 'constructs';
 import { describe, expect, test } from 'vitest';
 import { setByTheStack } from '../../infra/fleet-settings.ts';
 import { stages } from '../../infra/stages.ts';
 import { synthesizeFleet } from './synthesized-fleet.ts';
-import { plain, workerEnvironment } from './template-reader.ts';
+import { plain, propertiesOf, workerEnvironment } from './template-reader.ts';
 
 const { capacity } = stages.prod;
 
@@ -57,6 +59,24 @@ test('a paused fleet has everything but running workers', () => {
   const { template } = synthesizeFleet({ paused: true });
   template.hasResourceProperties('AWS::ECS::Service', { DesiredCount: 0 });
   template.hasResourceProperties('AWS::Events::Rule', { State: 'DISABLED' });
+});
+
+test('a fleet is paused in an order in which no round brings its workers back', () => {
+  const roundsOf = (paused: boolean) => {
+    const { fleet, stack, template } = synthesizeFleet({ paused });
+    const idOf = (construct: IConstruct) => stack.getLogicalId(construct.node.defaultChild as CfnElement);
+    const dependenciesOf = (id: string) => (plain(template).Resources[id]?.DependsOn ?? []) as readonly string[];
+    const [rule, service] = [idOf(fleet.rebalanceFunction.everyMinute), idOf(fleet.workers.service)];
+    const waits = { service: dependenciesOf(service).includes(rule), rule: dependenciesOf(rule).includes(service) };
+    return {
+      waits,
+      reserved: propertiesOf(plain(template), 'AWS::Lambda::Function', { FunctionName: 'baton-rebalance' })[
+        'ReservedConcurrentExecutions'
+      ],
+    };
+  };
+  expect(roundsOf(true)).toEqual({ waits: { service: true, rule: false }, reserved: 0 });
+  expect(roundsOf(false)).toEqual({ waits: { service: false, rule: true }, reserved: undefined });
 });
 
 test('nothing of the dev stage is left but its secret', () => {
