@@ -234,6 +234,7 @@ export class BatonFleet extends Construct {
         EventsDeadLettered: [eventsLogs],
         InteractionsExpired: interactionsLogs,
         InteractionsFailed: interactionsLogs,
+        InteractionsHandedBack: [this.interactionsFunction.logGroup],
         InteractionsUnknown: interactionsLogs,
         CoordinatorMissing: [this.rebalanceFunction.logGroup],
       },

@@ -222,6 +222,7 @@ export class FleetAlarms extends Construct {
         errors: interactions.metricErrors(sum),
         endpointErrors: endpoint.metricErrors(sum),
         failed: this.#count('InteractionsFailed'),
+        handedBack: this.#count('InteractionsHandedBack'),
       }),
       { threshold: 5 },
     );

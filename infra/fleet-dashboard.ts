@@ -145,7 +145,13 @@ export class FleetDashboard extends Construct {
         eventsFunction.function.metricThrottles({ ...sum, label: 'events throttled' }),
         interactionsFunction.function.metricThrottles({ ...sum, label: 'interactions throttled' }),
         interactionsEndpoint.function.metricThrottles({ ...sum, label: 'endpoint throttled' }),
-        ...this.#counts('InteractionsFailed', 'InteractionsExpired', 'InteractionsUnknown', 'EventsDeadLettered'),
+        ...this.#counts(
+          'InteractionsFailed',
+          'InteractionsHandedBack',
+          'InteractionsExpired',
+          'InteractionsUnknown',
+          'EventsDeadLettered',
+        ),
       ]),
       this.#graph(
         'Between workers and AWS',

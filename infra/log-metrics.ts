@@ -30,6 +30,7 @@ export const functionLogMetrics = {
   EventsDeadLettered: 'events.event_dead_lettered',
   InteractionsExpired: 'interactions.expired',
   InteractionsFailed: 'interactions.handler_failed',
+  InteractionsHandedBack: 'interactions.message_failed',
   InteractionsUnknown: 'interactions.unknown',
 } as const;
 

@@ -62,6 +62,9 @@ describe('queues', () => {
     template.hasResourceProperties('AWS::SQS::Queue', {
       QueueName: 'baton-events-dlq.fifo',
       FifoQueue: true,
+      // A release that breaks a handler buries hundreds of events a second.
+      DeduplicationScope: 'messageGroup',
+      FifoThroughputLimit: 'perMessageGroupId',
       MessageRetentionPeriod: eventsQueueSettings.deadLetterRetentionSeconds,
     });
   });
@@ -74,6 +77,14 @@ describe('queues', () => {
       MessageRetentionPeriod: 900,
     });
     template.hasResourceProperties('AWS::SQS::Queue', { QueueName: 'baton-interactions-dlq' });
+  });
+
+  test.each([
+    ['events', eventsQueueSettings],
+    ['interactions', interactionsQueueSettings],
+  ])('of %s give a message up while it is still there', (_, settings) => {
+    const { maxReceiveCount, visibilityTimeoutSeconds, retentionSeconds } = settings;
+    expect(maxReceiveCount * visibilityTimeoutSeconds).toBeLessThan(retentionSeconds);
   });
 
   test('hide a message for six runs of the function that gets it', () => {
