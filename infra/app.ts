@@ -1,12 +1,13 @@
 import { App, Stack, Validations } from 'aws-cdk-lib';
 import { AwsSolutionsChecks } from 'cdk-nag';
-import { BatonFleet } from './baton-fleet.ts';
+import { BatonFleet, type BatonFleetProps } from './baton-fleet.ts';
 import { readStage, stages } from './stages.ts';
 
 /** Writes the cloud assembly of the stage that the context names (`-c stage=dev`). Resolves to the exit code. */
 export async function main(): Promise<number> {
   const app = new App();
-  const settings = stages[readStage(app.node.tryGetContext('stage') ?? 'prod')];
+  const settings: BatonFleetProps = stages[readStage(app.node.tryGetContext('stage') ?? 'prod')];
+  const alarmEmail = readText(app, 'alarmEmail') ?? settings.alarmEmail;
   const stack = new Stack(app, 'Baton', {
     stackName: settings.fleet,
     description: 'Baton: a fleet of Discord gateway workers',
@@ -14,7 +15,7 @@ export async function main(): Promise<number> {
   new BatonFleet(stack, 'Fleet', {
     ...settings,
     paused: readFlag(app, 'paused'),
-    alarmEmail: readText(app, 'alarmEmail'),
+    alarmEmail,
   });
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
   app.synth();

@@ -6,7 +6,6 @@ import { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { type ITopic, Topic } from 'aws-cdk-lib/aws-sns';
 import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
 import { Construct } from 'constructs';
-import type { LogLevel } from '../shared/config.ts';
 import { eventsQueueSettings, interactionsQueueSettings } from '../shared/fleet-resources.ts';
 import { BotSecret } from './bot-secret.ts';
 import { defaultDirectoryEntities } from '../shared/directory/directory-options.ts';
@@ -21,7 +20,7 @@ import { FleetTable } from './fleet-table.ts';
 import { handlersFolder, listHandlers } from './handler-lists.ts';
 import { InteractionsEndpoint } from './interactions-endpoint.ts';
 import { InteractionsFunction } from './interactions-function.ts';
-import { LogMetrics } from './log-metrics.ts';
+import { type CountedLogLevel, levelOfCounted, LogMetrics } from './log-metrics.ts';
 import { OperateFunction } from './operate-function.ts';
 import { RebalanceFunction } from './rebalance-function.ts';
 import { SavedQueries } from './saved-queries.ts';
@@ -51,16 +50,30 @@ export interface BatonFleetProps {
   readonly logRetention?: RetentionDays | undefined;
   /** What happens to tables and logs when the stack is deleted. @default tables and logs are kept */
   readonly removalPolicy?: RemovalPolicy | undefined;
-  /** Invocations of the interactions function that no other function of the account can take. @default none */
+  /**
+   * Invocations of the events function at once, 2 to 1000. Each handles up to ten envelopes; one shard never has more
+   * than one at a time. @default 50
+   */
+  readonly eventsConcurrency?: number | undefined;
+  /** Invocations of the interactions function at once, 2 to 1000. @default 50 */
+  readonly interactionsConcurrency?: number | undefined;
+  /**
+   * Invocations of the interactions function that no other function of the account can take, at least as many as
+   * `interactionsConcurrency`. The account must have so many and 100 more. @default none
+   */
   readonly interactionsReservedConcurrency?: number | undefined;
   /**
    * Requests that the interactions endpoint takes at once, kept for it alone. Its address is public, so this is what
-   * bounds its cost. `none`: as many as the account allows, for accounts that have too few to keep some.
-   * @default 50
+   * bounds its cost. The account must have so many and 100 more. @default none are kept, and the account is the bound
    */
-  readonly endpointReservedConcurrency?: number | 'none' | undefined;
-  /** How much workers and functions log. @default info */
-  readonly logLevel?: LogLevel | undefined;
+  readonly endpointReservedConcurrency?: number | undefined;
+  /**
+   * Memory in MB of the functions that run handlers, and with it their share of a CPU (1769 MB are a whole one).
+   * @default 512; the interactions endpoint has 1024 at least
+   */
+  readonly functionMemoryMb?: number | undefined;
+  /** How much is logged; workers and the stats function, whose lines are counted, log `info` at least. @default info */
+  readonly logLevel?: CountedLogLevel | undefined;
   /** Further variables of the workers, such as `BATON_LINGER_MS` or `DISCORD_INTENTS`. @default their defaults */
   readonly workerEnvironment?: Readonly<Record<string, string>> | undefined;
   /** Runs no workers; for the first deployment, when the secret has no value yet. @default false */
@@ -107,6 +120,8 @@ export class BatonFleet extends Construct {
     const logs = { logRetention, logRemovalPolicy: removalPolicy };
     const handlers = listHandlers(handlersFolder(props.handlers));
     const functions = { ...logs, logLevel, handlers };
+    const handlerFunctions = { ...functions, memoryMb: props.functionMemoryMb };
+    const { eventsConcurrency = 50, interactionsConcurrency = 50 } = props;
     const kept = { encryptionKey: props.tableEncryptionKey, removalPolicy };
     this.coordination = new FleetTable(this, 'Coordination', { tableName: `${fleet}-coordination`, ...kept });
     this.directory = new FleetTable(this, 'Directory', { tableName: `${fleet}-directory`, ...kept });
@@ -141,6 +156,7 @@ export class BatonFleet extends Construct {
       environment: {
         ...props.workerEnvironment,
         ...environment,
+        BATON_LOG_LEVEL: levelOfCounted(logLevel),
         BATON_TABLE: this.coordination.table.tableName,
         BATON_EVENTS_QUEUE: this.events.queue.queueUrl,
         BATON_INTERACTIONS_QUEUE: this.interactions.queue.queueUrl,
@@ -152,6 +168,7 @@ export class BatonFleet extends Construct {
     this.eventsFunction = new EventsFunction(this, 'EventsFunction', {
       functionName: `${fleet}-events`,
       events: this.events,
+      maxConcurrency: eventsConcurrency,
       handlerFleet,
       directory: this.directory,
       secret: this.secret,
@@ -160,7 +177,7 @@ export class BatonFleet extends Construct {
         BATON_EVENTS_DLQ: this.events.deadLetters.queueUrl,
         BATON_CONSUMER_GUARD: props.consumerGuard === true ? 'on' : 'off',
       },
-      ...functions,
+      ...handlerFunctions,
     });
     this.interactionsFunction = new InteractionsFunction(this, 'InteractionsFunction', {
       functionName: `${fleet}-interactions`,
@@ -169,18 +186,18 @@ export class BatonFleet extends Construct {
       directory: this.directory,
       secret: this.secret,
       environment,
+      maxConcurrency: interactionsConcurrency,
       reservedConcurrency: props.interactionsReservedConcurrency,
-      ...functions,
+      ...handlerFunctions,
     });
-    const { endpointReservedConcurrency = 50 } = props;
     this.interactionsEndpoint = new InteractionsEndpoint(this, 'InteractionsEndpoint', {
       functionName: `${fleet}-interactions-endpoint`,
       handlerFleet,
       directory: this.directory,
       secret: this.secret,
       environment,
-      reservedConcurrency: endpointReservedConcurrency === 'none' ? undefined : endpointReservedConcurrency,
-      ...functions,
+      reservedConcurrency: props.endpointReservedConcurrency,
+      ...handlerFunctions,
     });
 
     this.directoryFunction = new DirectoryFunction(this, 'DirectoryFunction', {

@@ -2,6 +2,7 @@ import { Token } from 'aws-cdk-lib';
 import { readDirectoryConfig, readWorkerConfig } from '../shared/config.ts';
 import { messageOf } from '../shared/errors.ts';
 import type { BatonFleetProps } from './baton-fleet.ts';
+import { countedLogLevels } from './log-metrics.ts';
 import { handlersFolder, handlersProblem } from './handler-lists.ts';
 
 /** Variables that the stack itself sets; `workerEnvironment` may hold any other of a worker. */
@@ -86,7 +87,8 @@ function workerProblems(props: BatonFleetProps): string[] {
 
 function otherProblems(props: BatonFleetProps, region: string): string[] {
   const { secretArn, secretEncryptionKey, tableEncryptionKey } = props;
-  const { interactionsReservedConcurrency: reserved, endpointReservedConcurrency: endpoint } = props;
+  const { eventsConcurrency, interactionsConcurrency = 50, endpointReservedConcurrency: endpoint } = props;
+  const { interactionsReservedConcurrency: reserved, functionMemoryMb, logLevel, alarmEmail } = props;
   const problems = [handlersProblem(handlersFolder(props.handlers))].filter((problem) => problem !== undefined);
   if (secretArn !== undefined && !Token.isUnresolved(secretArn) && !/^arn:[\w-]+:secretsmanager:/.test(secretArn)) {
     problems.push(`secretArn=${secretArn} must be the ARN of a Secrets Manager secret`);
@@ -97,11 +99,27 @@ function otherProblems(props: BatonFleetProps, region: string): string[] {
   if (tableEncryptionKey !== undefined && Token.isUnresolved(region)) {
     problems.push('tableEncryptionKey needs a stack whose Region is known: give the stack an env');
   }
-  if (reserved !== undefined && !isWhole(reserved, 2, 1000)) {
-    problems.push(`interactionsReservedConcurrency=${reserved} must be a whole number from 2 to 1000`);
+  if (logLevel !== undefined && !countedLogLevels.includes(logLevel)) {
+    problems.push(`logLevel=${String(logLevel)} must be one of ${countedLogLevels.join(', ')}: alarms count log lines`);
   }
-  if (endpoint !== undefined && endpoint !== 'none' && !isWhole(endpoint, 2, 1000)) {
-    problems.push(`endpointReservedConcurrency=${endpoint} must be none or a whole number from 2 to 1000`);
+  if (alarmEmail !== undefined && !Token.isUnresolved(alarmEmail) && !/^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(alarmEmail)) {
+    problems.push(`alarmEmail=${alarmEmail} must be an address such as ops@example.com`);
+  }
+  const wholeNumbers = [
+    ['eventsConcurrency', eventsConcurrency, 2, 1000],
+    ['interactionsConcurrency', interactionsConcurrency, 2, 1000],
+    ['endpointReservedConcurrency', endpoint, 2, 1000],
+    ['functionMemoryMb', functionMemoryMb, 128, 10_240],
+  ] as const;
+  for (const [name, value, min, max] of wholeNumbers) {
+    if (value === undefined || isWhole(value, min, max)) continue;
+    problems.push(`${name}=${value} must be a whole number from ${min} to ${max}`);
+  }
+  // With fewer, Lambda would refuse invocations for messages that it has taken; those come again after 90 s.
+  if (reserved !== undefined && !isWhole(reserved, interactionsConcurrency, 1000)) {
+    problems.push(
+      `interactionsReservedConcurrency=${reserved} must be a whole number from interactionsConcurrency=${interactionsConcurrency} to 1000`,
+    );
   }
   return problems;
 }

@@ -12,7 +12,7 @@ import {
 } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
-import type { LogLevel } from '../shared/config.ts';
+import type { CountedLogLevel } from './log-metrics.ts';
 import { bundleProgram, type HandlerLists, type ProgramName, programs, repositoryRoot } from './bundle.ts';
 
 export interface HandlerFunctionProps {
@@ -24,7 +24,7 @@ export interface HandlerFunctionProps {
   readonly timeout: Duration;
   readonly logRetention: RetentionDays;
   readonly logRemovalPolicy: RemovalPolicy;
-  readonly logLevel: LogLevel;
+  readonly logLevel: CountedLogLevel;
   /** Whether Lambda logs the start and end of each invocation; many invocations make that dear. @default false */
   readonly logsInvocations?: boolean | undefined;
   /**
@@ -39,14 +39,11 @@ export interface HandlerFunctionProps {
 }
 
 /** Lambda drops lines below its own level, so it must be that of the program. */
-const applicationLogLevels: Readonly<Record<LogLevel, ApplicationLogLevel>> = {
-  fatal: ApplicationLogLevel.FATAL,
-  error: ApplicationLogLevel.ERROR,
+const applicationLogLevels: Readonly<Record<CountedLogLevel, ApplicationLogLevel>> = {
   warn: ApplicationLogLevel.WARN,
   info: ApplicationLogLevel.INFO,
   debug: ApplicationLogLevel.DEBUG,
   trace: ApplicationLogLevel.TRACE,
-  silent: ApplicationLogLevel.FATAL,
 };
 
 /** A Lambda function of this repository: one bundled file on arm64, its own log group and a role that starts empty. */

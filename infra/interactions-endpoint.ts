@@ -24,9 +24,9 @@ export class InteractionsEndpoint extends HandlerFunction {
   constructor(scope: Construct, id: string, props: InteractionsEndpointProps) {
     const { handlerFleet, directory, secret, ...rest } = props;
     super(scope, id, {
-      // A cold start has to fit into Discord's three seconds, and is bound by CPU: this is 0.6 of one.
-      memoryMb: 1024,
       ...rest,
+      // A cold start has to fit into Discord's three seconds, and is bound by CPU: this is 0.6 of one.
+      memoryMb: Math.max(1024, rest.memoryMb ?? 0),
       environment: {
         ...rest.environment,
         ...handlerFleetEnvironment(handlerFleet),

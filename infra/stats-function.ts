@@ -7,6 +7,7 @@ import { FunctionUrl, FunctionUrlAuthType } from 'aws-cdk-lib/aws-lambda';
 import type { Construct } from 'constructs';
 import type { FleetQueue } from './fleet-queue.ts';
 import type { FleetTable } from './fleet-table.ts';
+import { levelOfCounted } from './log-metrics.ts';
 import { HandlerFunction, type HandlerFunctionProps } from './handler-function.ts';
 
 /** Thousands of leases are read in a second or two; the rest is patience. */
@@ -47,7 +48,7 @@ export class StatsFunction extends HandlerFunction {
     super(scope, id, {
       ...rest,
       // Metrics are lines of level info; a quieter function would measure nothing.
-      logLevel: ['warn', 'error', 'fatal', 'silent'].includes(rest.logLevel) ? 'info' : rest.logLevel,
+      logLevel: levelOfCounted(rest.logLevel),
       program: 'stats',
       description: 'Keeps the figures of the fleet, every minute, and answers the console',
       timeout,

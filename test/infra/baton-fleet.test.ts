@@ -237,7 +237,7 @@ describe('functions', () => {
       });
     }
     template.hasOutput('InteractionsEndpointUrl', {});
-    const { template: unbounded } = synthesizeFleet({ endpointReservedConcurrency: 'none' });
+    const { template: unbounded } = synthesizeFleet({ endpointReservedConcurrency: undefined });
     unbounded.hasResourceProperties('AWS::Lambda::Function', {
       FunctionName: 'baton-interactions-endpoint',
       ReservedConcurrentExecutions: Match.absent(),

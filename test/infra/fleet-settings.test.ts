@@ -1,6 +1,7 @@
 import type { CfnElement } from 'aws-cdk-lib';
 import type { IConstruct } from 'constructs';
 import { describe, expect, test } from 'vitest';
+import type { BatonFleetProps } from '../../infra/baton-fleet.ts';
 import { setByTheStack } from '../../infra/fleet-settings.ts';
 import { stages } from '../../infra/stages.ts';
 import { synthesizeFleet } from './synthesized-fleet.ts';
@@ -22,8 +23,16 @@ describe('settings that are refused when the template is made', () => {
     [{ secretEncryptionKey: {} as never }, 'secretEncryptionKey is that of the secret that secretArn names'],
     [{ directoryEntities: 'everything' }, 'BATON_DIRECTORY="everything" must be off or entities'],
     [{ directoryPreload: 'members' }, 'BATON_DIRECTORY must name them, too'],
-    [{ interactionsReservedConcurrency: 1 }, 'interactionsReservedConcurrency=1'],
-    [{ endpointReservedConcurrency: 1 }, 'endpointReservedConcurrency=1 must be none or a whole number'],
+    [{ eventsConcurrency: 1 }, 'eventsConcurrency=1 must be a whole number from 2 to 1000'],
+    [{ interactionsConcurrency: 1001 }, 'interactionsConcurrency=1001 must be a whole number from 2 to 1000'],
+    [
+      { interactionsReservedConcurrency: 49 },
+      'interactionsReservedConcurrency=49 must be a whole number from interactionsConcurrency=50 to 1000',
+    ],
+    [{ endpointReservedConcurrency: 1 }, 'endpointReservedConcurrency=1 must be a whole number from 2 to 1000'],
+    [{ functionMemoryMb: 64 }, 'functionMemoryMb=64 must be a whole number from 128 to 10240'],
+    [{ logLevel: 'error' as never }, 'logLevel=error must be one of warn, info, debug, trace'],
+    [{ alarmEmail: 'notanaddress' }, 'alarmEmail=notanaddress must be an address'],
     [{ handlers: 'nowhere' }, /handlers=.*nowhere must be a folder/],
     [{ workerEnvironment: { BATON_LINGER_MS: 'soon' } }, 'BATON_LINGER_MS="soon" must be a whole number'],
     [{ workerEnvironment: { BATON_TABLE: 'mine' } }, 'workerEnvironment.BATON_TABLE is set by the stack'],
@@ -42,6 +51,43 @@ test('every variable of the workers that the stack sets is refused there', () =>
   const { template } = synthesizeFleet({ capacity: { ...capacity, maxShards: 50 } });
   const set = Object.keys(workerEnvironment(plain(template))).filter((name) => name !== 'AWS_REGION');
   expect(set.sort()).toEqual([...setByTheStack].sort());
+});
+
+test('functions get the concurrency and memory that are asked for', () => {
+  const { template } = synthesizeFleet({
+    eventsConcurrency: 256,
+    interactionsConcurrency: 20,
+    interactionsReservedConcurrency: 20,
+    functionMemoryMb: 768,
+  });
+  for (const MaximumConcurrency of [256, 20]) {
+    template.hasResourceProperties('AWS::Lambda::EventSourceMapping', { ScalingConfig: { MaximumConcurrency } });
+  }
+  const memoryOf = (name: string) =>
+    propertiesOf(plain(template), 'AWS::Lambda::Function', { FunctionName: `baton-${name}` })['MemorySize'];
+  expect(['events', 'interactions', 'interactions-endpoint', 'stats'].map(memoryOf)).toEqual([768, 768, 1024, 512]);
+});
+
+test('prod keeps concurrency for interactions, dev none: a new account has none to keep', () => {
+  const keptBy = (props: Partial<BatonFleetProps>) =>
+    Object.values(plain(synthesizeFleet(props).template).Resources)
+      .filter(({ Properties }) => 'ReservedConcurrentExecutions' in Properties)
+      .map(({ Properties }) => Properties['FunctionName']);
+  expect(keptBy({})).toEqual(['baton-interactions', 'baton-interactions-endpoint']);
+  const none = { interactionsReservedConcurrency: undefined, endpointReservedConcurrency: undefined };
+  expect(keptBy({ ...none, ...stages.dev })).toEqual([]);
+});
+
+test('a fleet that logs warnings alone logs what is counted none the less', () => {
+  const template = plain(synthesizeFleet({ logLevel: 'warn' }).template);
+  expect(workerEnvironment(template)['BATON_LOG_LEVEL']).toBe('info');
+  for (const [name, ApplicationLogLevel] of [
+    ['stats', 'INFO'],
+    ['events', 'WARN'],
+  ]) {
+    const { LoggingConfig } = propertiesOf(template, 'AWS::Lambda::Function', { FunctionName: `baton-${name}` });
+    expect(LoggingConfig).toMatchObject({ ApplicationLogLevel });
+  }
 });
 
 test('further variables reach the workers', () => {
