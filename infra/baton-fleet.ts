@@ -25,6 +25,7 @@ import { OperateFunction } from './operate-function.ts';
 import { RebalanceFunction } from './rebalance-function.ts';
 import { SavedQueries } from './saved-queries.ts';
 import { StatsFunction } from './stats-function.ts';
+import { StoppedWorkers } from './stopped-workers.ts';
 import { type WorkerCapacity, WorkerService } from './worker-service.ts';
 
 export interface BatonFleetProps {
@@ -98,6 +99,7 @@ export class BatonFleet extends Construct {
   readonly interactions: FleetQueue;
   readonly secret: BotSecret;
   readonly workers: WorkerService;
+  readonly stoppedWorkers: StoppedWorkers;
   readonly eventsFunction: EventsFunction;
   readonly interactionsFunction: InteractionsFunction;
   readonly interactionsEndpoint: InteractionsEndpoint;
@@ -164,6 +166,7 @@ export class BatonFleet extends Construct {
       },
       ...logs,
     });
+    this.stoppedWorkers = new StoppedWorkers(this, 'StoppedWorkers', { fleet, cluster: this.workers.cluster, ...logs });
     const handlerFleet = { fleet, coordination: this.coordination, events: this.events };
     this.eventsFunction = new EventsFunction(this, 'EventsFunction', {
       functionName: `${fleet}-events`,
@@ -252,6 +255,7 @@ export class BatonFleet extends Construct {
         InteractionsExpired: interactionsLogs,
         InteractionsFailed: interactionsLogs,
         InteractionsHandedBack: [this.interactionsFunction.logGroup],
+        InteractionsLate: interactionsLogs,
         InteractionsUnknown: interactionsLogs,
         CoordinatorMissing: [this.rebalanceFunction.logGroup],
       },
@@ -261,7 +265,6 @@ export class BatonFleet extends Construct {
       fleet,
       logMetrics,
       minWorkers: props.paused === true ? 0 : props.capacity.minWorkers,
-      totalShards: props.totalShards,
       runbookUrl: props.runbookUrl ?? 'docs/operations.md',
       topic: props.alarmEmail === undefined ? undefined : this.#mailingTopic(props.alarmEmail),
     });
@@ -275,6 +278,7 @@ export class BatonFleet extends Construct {
     new SavedQueries(this, 'Queries', {
       fleet,
       workerLogs: this.workers.logGroup,
+      stoppedWorkerLogs: this.stoppedWorkers.logGroup,
       functionLogs: [
         eventsLogs,
         ...interactionsLogs,
@@ -289,6 +293,7 @@ export class BatonFleet extends Construct {
   #parts(): FleetParts {
     const { coordination, directory, events, interactions, workers } = this;
     const { eventsFunction, interactionsFunction, interactionsEndpoint, statsFunction } = this;
+    const { directoryFunction, rebalanceFunction, stoppedWorkers } = this;
     return {
       coordination,
       directory,
@@ -299,6 +304,9 @@ export class BatonFleet extends Construct {
       interactionsFunction,
       interactionsEndpoint,
       statsFunction,
+      directoryFunction,
+      rebalanceFunction,
+      stoppedWorkers,
     };
   }
 

@@ -35,6 +35,7 @@ const hour = Duration.hours(1);
 const full = 24;
 const half = 12;
 const third = 8;
+const quarter = 6;
 
 /** One page that answers, from top to bottom, the questions an operator has. */
 export class FleetDashboard extends Construct {
@@ -123,19 +124,14 @@ export class FleetDashboard extends Construct {
         interactions.queue.metricApproximateAgeOfOldestMessage({ ...age, label: 'interactions' }),
       ]),
       this.#graph('Milliseconds of the functions', third, [
-        ...[50, 99].map((percentile) =>
-          eventsFunction.function.metricDuration({
-            statistic: Stats.p(percentile),
-            period: minute,
-            label: `events p${percentile}`,
-          }),
-        ),
-        ...[50, 99].map((percentile) =>
-          interactionsFunction.function.metricDuration({
-            statistic: Stats.p(percentile),
-            period: minute,
-            label: `interactions p${percentile}`,
-          }),
+        ...Object.entries({
+          events: eventsFunction,
+          interactions: interactionsFunction,
+          endpoint: interactionsEndpoint,
+        }).flatMap(([name, { function: run }]) =>
+          [50, 99].map((percentile) =>
+            run.metricDuration({ statistic: Stats.p(percentile), period: minute, label: `${name} p${percentile}` }),
+          ),
         ),
       ]),
       this.#graph('Errors and throttles', half, [
@@ -149,6 +145,7 @@ export class FleetDashboard extends Construct {
           'InteractionsFailed',
           'InteractionsHandedBack',
           'InteractionsExpired',
+          'InteractionsLate',
           'InteractionsUnknown',
           'EventsDeadLettered',
         ),
@@ -189,6 +186,7 @@ export class FleetDashboard extends Construct {
   }
 
   #workers(): IWidget[] {
+    const { statsFunction, stoppedWorkers } = this.#props;
     const { service } = this.#props.workers;
     const usage = (statistic: string, label: string) => ({ statistic, label, period: minute });
     return [
@@ -203,7 +201,12 @@ export class FleetDashboard extends Construct {
       this.#graph('Workers', third, [
         service.metricCpuUtilization(usage(Stats.SAMPLE_COUNT, 'running')),
         ...this.#counts('WorkersStarted', 'WorkersFenced'),
+        stoppedWorkers.failed(minute),
       ]),
+      this.#graph('CPU percent of each worker', quarter, [statsFunction.metricOfWorkers('WorkerCpu')]),
+      this.#graph('Megabytes of each worker', quarter, [statsFunction.metricOfWorkers('WorkerMemory')]),
+      this.#graph('Events a second of each worker', quarter, [statsFunction.metricOfWorkers('WorkerGatewayEvents')]),
+      this.#graph('Shards not ready of each worker', quarter, [statsFunction.metricOfWorkers('WorkerShardsNotReady')]),
     ];
   }
 

@@ -25,8 +25,6 @@ export interface HandlerFunctionProps {
   readonly logRetention: RetentionDays;
   readonly logRemovalPolicy: RemovalPolicy;
   readonly logLevel: CountedLogLevel;
-  /** Whether Lambda logs the start and end of each invocation; many invocations make that dear. @default false */
-  readonly logsInvocations?: boolean | undefined;
   /**
    * Whether stack traces name lines of the sources. It costs a tenth of a second of each cold start; without it a trace
    * is read with the source map in the bundle's folder. @default true
@@ -71,7 +69,8 @@ export class HandlerFunction extends Construct {
       logGroup: this.logGroup,
       loggingFormat: LoggingFormat.JSON,
       applicationLogLevelV2: applicationLogLevels[props.logLevel],
-      systemLogLevelV2: props.logsInvocations === true ? SystemLogLevel.INFO : SystemLogLevel.WARN,
+      // The start and end of each invocation would be most of the bill for logs.
+      systemLogLevelV2: SystemLogLevel.WARN,
       runtime: Runtime.NODEJS_24_X,
       architecture: Architecture.ARM_64,
       code: bundledCode(program, props.handlers),

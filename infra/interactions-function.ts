@@ -30,7 +30,6 @@ export class InteractionsFunction extends HandlerFunction {
         DISCORD_SECRET: secret.secret.secretArn,
       },
       program: 'interactions',
-      logsInvocations: true,
       description: 'Answers interactions of the interactions queue',
       timeout: Duration.seconds(functionTimeoutSeconds.interactions),
     });

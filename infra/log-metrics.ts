@@ -40,6 +40,7 @@ export const functionLogMetrics = {
   InteractionsExpired: 'interactions.expired',
   InteractionsFailed: 'interactions.handler_failed',
   InteractionsHandedBack: 'interactions.message_failed',
+  InteractionsLate: 'interactions.answered_late',
   InteractionsUnknown: 'interactions.unknown',
 } as const;
 

@@ -1,5 +1,5 @@
 import { CfnOutput, Duration, Validations } from 'aws-cdk-lib';
-import { type IMetric, Metric } from 'aws-cdk-lib/aws-cloudwatch';
+import { type IMetric, MathExpression, Metric } from 'aws-cdk-lib/aws-cloudwatch';
 import { Rule, RuleTargetInput, Schedule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
 import { ManagedPolicy, PolicyStatement } from 'aws-cdk-lib/aws-iam';
@@ -29,12 +29,17 @@ export const fleetMetrics = [
   'GatewayLatencyHighest',
   'Guilds',
   'IdentifiesRemaining',
+  'Shards',
   'ShardsNotReady',
   'ShardsSilent',
   'WorkerQueueAge',
   'Workers',
 ] as const;
 export type FleetMetric = (typeof fleetMetrics)[number];
+
+/** The same of each worker, by the dimension `worker`. */
+export const workerMetrics = ['WorkerCpu', 'WorkerGatewayEvents', 'WorkerMemory', 'WorkerShardsNotReady'] as const;
+export type WorkerMetric = (typeof workerMetrics)[number];
 
 /** Every minute: keeps the fleet's figures and turns them into metrics. Its URL, for principals of the account alone, answers the console. */
 export class StatsFunction extends HandlerFunction {
@@ -107,13 +112,23 @@ export class StatsFunction extends HandlerFunction {
   }
 
   /** A figure of the fleet; of the values of a minute there is one. */
-  metric(metricName: FleetMetric, statistic: string, label: string = metricName): IMetric {
-    return new Metric({
-      namespace: this.#namespace,
-      metricName,
-      statistic,
-      period: Duration.minutes(1),
-      label,
+  metric(
+    metricName: FleetMetric,
+    statistic: string,
+    label: string = metricName,
+    period: Duration = Duration.minutes(1),
+  ): IMetric {
+    return new Metric({ namespace: this.#namespace, metricName, statistic, period, label });
+  }
+
+  /** A figure of every worker there is, for a graph; alarms take no search. */
+  metricOfWorkers(metricName: WorkerMetric): IMetric {
+    const period = Duration.minutes(1);
+    return new MathExpression({
+      expression: `SEARCH('{"${this.#namespace}",worker} MetricName="${metricName}"', 'Maximum', ${period.toSeconds()})`,
+      period,
+      // Each line goes by its worker.
+      label: '',
     });
   }
 }
