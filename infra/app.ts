@@ -1,4 +1,4 @@
-import { App, Stack, Validations } from 'aws-cdk-lib';
+import { App, CfnOutput, Stack, Validations } from 'aws-cdk-lib';
 import { AwsSolutionsChecks } from 'cdk-nag';
 import { BatonFleet, type BatonFleetProps } from './baton-fleet.ts';
 import { readStage, stages } from './stages.ts';
@@ -12,11 +12,9 @@ export async function main(): Promise<number> {
     stackName: settings.fleet,
     description: 'Baton: a fleet of Discord gateway workers',
   });
-  new BatonFleet(stack, 'Fleet', {
-    ...settings,
-    paused: readFlag(app, 'paused'),
-    alarmEmail,
-  });
+  const fleet = new BatonFleet(stack, 'Fleet', { ...settings, paused: readFlag(app, 'paused'), alarmEmail });
+  // The only fleet of its stack, so outputs need no path in front of their names.
+  for (const part of fleet.node.findAll()) if (part instanceof CfnOutput) part.overrideLogicalId(part.node.id);
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
   app.synth();
   return 0;

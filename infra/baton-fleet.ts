@@ -29,7 +29,7 @@ import { StoppedWorkers } from './stopped-workers.ts';
 import { type WorkerCapacity, WorkerService } from './worker-service.ts';
 
 export interface BatonFleetProps {
-  /** Start of the name of every table, queue and function; two fleets of one account and region differ in it. */
+  /** Start of the name of every table, queue and function; two fleets of one account and Region differ in it. */
   readonly fleet: string;
   readonly capacity: WorkerCapacity;
   /**
@@ -49,7 +49,7 @@ export interface BatonFleetProps {
   readonly tableEncryptionKey?: IKey | undefined;
   /** How long logs are kept. @default one month */
   readonly logRetention?: RetentionDays | undefined;
-  /** What happens to tables and logs when the stack is deleted. @default tables and logs are kept */
+  /** What happens to tables and logs when the stack is deleted. @default they are kept, and tables protected besides */
   readonly removalPolicy?: RemovalPolicy | undefined;
   /**
    * Invocations of the events function at once, 2 to 1000. Each handles up to ten envelopes; one shard never has more
@@ -119,7 +119,12 @@ export class BatonFleet extends Construct {
       logRetention = RetentionDays.ONE_MONTH,
       logLevel = 'info',
     } = props;
-    const logs = { logRetention, logRemovalPolicy: removalPolicy };
+    const logs = {
+      logRetention,
+      // Logs of a first deployment that fails would be in the way of the next one.
+      logRemovalPolicy:
+        removalPolicy === RemovalPolicy.RETAIN ? RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE : removalPolicy,
+    };
     const handlers = listHandlers(handlersFolder(props.handlers));
     const functions = { ...logs, logLevel, handlers };
     const handlerFunctions = { ...functions, memoryMb: props.functionMemoryMb };

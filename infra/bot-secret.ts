@@ -1,4 +1,4 @@
-import { CfnOutput, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
+import { CfnOutput, RemovalPolicy, Validations } from 'aws-cdk-lib';
 import { Grant, type IGrantable } from 'aws-cdk-lib/aws-iam';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
 import { CfnSecret, type ISecret, Secret } from 'aws-cdk-lib/aws-secretsmanager';
@@ -30,13 +30,14 @@ export class BotSecret extends Construct {
       name: secretName,
       description: 'Discord bot of this fleet: {"token": "...", "publicKey": "..."}. Put the value in by hand.',
     });
-    created.applyRemovalPolicy(RemovalPolicy.RETAIN);
+    // Kept, but for a first deployment that fails: the next one would stumble over its name.
+    created.applyRemovalPolicy(RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE);
     Validations.of(created).acknowledge({
       id: 'AwsSolutions::AwsSolutions-SMG4',
       reason: 'Discord has no API that rotates a bot token: it is reset by hand in the developer portal.',
     });
     this.secret = Secret.fromSecretCompleteArn(this, 'Created', created.ref);
-    new CfnOutput(Stack.of(this), 'PutTheToken', {
+    new CfnOutput(this, 'PutTheToken', {
       description: 'Run once, before the workers may start',
       value: `aws secretsmanager put-secret-value --secret-id ${secretName} --secret-string '{"token":"...","publicKey":"..."}'`,
     });

@@ -1,4 +1,4 @@
-import { Duration } from 'aws-cdk-lib';
+import { Duration, Stack } from 'aws-cdk-lib';
 import {
   type Alarm,
   AlarmStatusWidget,
@@ -46,7 +46,8 @@ export class FleetDashboard extends Construct {
     super(scope, id);
     this.#props = props;
     this.dashboard = new Dashboard(this, 'Dashboard', {
-      dashboardName: props.fleet,
+      // Dashboards are the account's, in whatever Region.
+      dashboardName: `${props.fleet}-${Stack.of(this).region}`,
       defaultInterval: Duration.hours(3),
     });
     const sections: readonly [string, readonly IWidget[]][] = [

@@ -1,4 +1,4 @@
-import { CfnOutput, Duration } from 'aws-cdk-lib';
+import { CfnOutput, Duration, Stack } from 'aws-cdk-lib';
 import { ManagedPolicy, PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { FunctionUrl, FunctionUrlAuthType } from 'aws-cdk-lib/aws-lambda';
 import type { Construct } from 'constructs';
@@ -58,7 +58,7 @@ export class OperateFunction extends HandlerFunction {
     this.url = new FunctionUrl(this, 'Url', { function: this.function, authType: FunctionUrlAuthType.AWS_IAM });
     const functions = [this.function.functionArn, stats.function.functionArn];
     this.operatorPolicy = new ManagedPolicy(this, 'Operator', {
-      managedPolicyName: `${fleet}-console-operator`,
+      managedPolicyName: `${fleet}-console-operator-${Stack.of(this).region}`,
       description: `Looks at the console of ${fleet} and acts`,
       statements: [
         new PolicyStatement({ actions: ['lambda:InvokeFunctionUrl'], resources: functions }),
@@ -70,7 +70,6 @@ export class OperateFunction extends HandlerFunction {
       ],
     });
     new CfnOutput(this, 'OperatorUrl', {
-      key: 'OperatorUrl',
       description: 'For baton console --operator-url',
       value: this.url.url,
     });

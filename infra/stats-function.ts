@@ -1,4 +1,4 @@
-import { CfnOutput, Duration, Validations } from 'aws-cdk-lib';
+import { CfnOutput, Duration, Stack, Validations } from 'aws-cdk-lib';
 import { type IMetric, MathExpression, Metric } from 'aws-cdk-lib/aws-cloudwatch';
 import { Rule, RuleTargetInput, Schedule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
@@ -93,7 +93,8 @@ export class StatsFunction extends HandlerFunction {
     });
     this.url = new FunctionUrl(this, 'Url', { function: this.function, authType: FunctionUrlAuthType.AWS_IAM });
     this.readerPolicy = new ManagedPolicy(this, 'Reader', {
-      managedPolicyName: `${fleet}-console-reader`,
+      // Names of policies are the account's, in whatever Region.
+      managedPolicyName: `${fleet}-console-reader-${Stack.of(this).region}`,
       description: `Looks at the console of ${fleet}`,
       statements: [
         new PolicyStatement({ actions: ['lambda:InvokeFunctionUrl'], resources: [this.function.functionArn] }),
@@ -105,7 +106,6 @@ export class StatsFunction extends HandlerFunction {
       ],
     });
     new CfnOutput(this, 'ConsoleUrl', {
-      key: 'ConsoleUrl',
       description: 'For baton console --url',
       value: this.url.url,
     });

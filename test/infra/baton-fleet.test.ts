@@ -176,7 +176,8 @@ describe('workers', () => {
       ],
     });
     template.hasResource('AWS::SecretsManager::Secret', {
-      DeletionPolicy: 'Retain',
+      DeletionPolicy: 'RetainExceptOnCreate',
+      UpdateReplacePolicy: 'Retain',
       Properties: { Name: 'baton/discord', SecretString: Match.absent(), GenerateSecretString: Match.absent() },
     });
   });
@@ -236,7 +237,7 @@ describe('functions', () => {
         FunctionName: { 'Fn::GetAtt': [endpoint.Ref, 'Arn'] },
       });
     }
-    template.hasOutput('InteractionsEndpointUrl', {});
+    template.hasOutput('*', { Description: Match.stringLikeRegexp('Interactions Endpoint URL') });
     const { template: unbounded } = synthesizeFleet({ endpointReservedConcurrency: undefined });
     unbounded.hasResourceProperties('AWS::Lambda::Function', {
       FunctionName: 'baton-interactions-endpoint',

@@ -127,6 +127,18 @@ test('a fleet is paused in an order in which no round brings its workers back', 
 
 test('nothing of the dev stage is left but its secret', () => {
   const { template } = synthesizeFleet(stages.dev);
-  const kept = Object.values(plain(template).Resources).filter(({ DeletionPolicy }) => DeletionPolicy === 'Retain');
+  const kept = Object.values(plain(template).Resources).filter(({ DeletionPolicy }) =>
+    DeletionPolicy?.startsWith('Retain'),
+  );
   expect(kept.map(({ Type }) => Type)).toEqual(['AWS::SecretsManager::Secret']);
+});
+
+test('of a first deployment that fails only the protected tables are left, so that the next one can take their place', () => {
+  const policies = Map.groupBy(
+    Object.values(plain(synthesizeFleet().template).Resources),
+    ({ DeletionPolicy }) => DeletionPolicy,
+  );
+  const typesWith = (policy: string) => [...new Set(policies.get(policy)?.map(({ Type }) => Type))].sort();
+  expect(typesWith('Retain')).toEqual(['AWS::DynamoDB::GlobalTable']);
+  expect(typesWith('RetainExceptOnCreate')).toEqual(['AWS::Logs::LogGroup', 'AWS::SecretsManager::Secret']);
 });

@@ -51,6 +51,25 @@ test.each<[string, Environment | undefined, (stack: Stack) => Partial<BatonFleet
   expect(() => check(app)).not.toThrow();
 });
 
+test('a stack may hold two fleets, and another Region a fleet of the same name', () => {
+  const { stack } = appWith((scope) => {
+    fleetIn(scope, { fleet: 'one' }, 'One');
+    fleetIn(scope, { fleet: 'two' }, 'Two');
+  }, env);
+  const template = Template.fromStack(stack);
+  expect(Object.keys(template.findOutputs('*', {}))).toHaveLength(8);
+  // What belongs to an account, and to no Region of it.
+  const namesOf = (type: string, name: string) =>
+    Object.values(template.findResources(type)).map(({ Properties }) => (Properties as Record<string, string>)[name]);
+  expect(namesOf('AWS::IAM::ManagedPolicy', 'ManagedPolicyName').sort()).toEqual([
+    'one-console-operator-eu-west-1',
+    'one-console-reader-eu-west-1',
+    'two-console-operator-eu-west-1',
+    'two-console-reader-eu-west-1',
+  ]);
+  expect(namesOf('AWS::CloudWatch::Dashboard', 'DashboardName')).toEqual(['one-eu-west-1', 'two-eu-west-1']);
+});
+
 describe('a table key of its own', () => {
   test('may be used by every role that uses a table', () => {
     const { stack } = appWith(

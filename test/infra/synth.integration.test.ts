@@ -48,6 +48,9 @@ test('the stack is synthesized without a finding of cdk-nag or the validator', (
     pluginReports: { pluginName: string; violations: unknown[] }[];
   };
   expect(pluginReports.flatMap(({ violations }) => violations)).toEqual([]);
+  const { Outputs } = JSON.parse(readFileSync(join(folder, 'Baton.template.json'), 'utf8')) as { Outputs: object };
+  const outputs = ['ConsoleUrl', 'InteractionsEndpointUrl', 'OperatorUrl', 'PutTheToken'];
+  expect(Object.keys(Outputs).sort()).toEqual(outputs);
   const bundles = readdirSync(folder).filter((name) => existsSync(join(folder, name, 'index.mjs')));
   expect(bundles.length).toBe(Object.keys(programs).length - 1);
 });
