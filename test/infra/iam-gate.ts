@@ -43,6 +43,7 @@ export class IamGate implements AsyncDisposable {
       'secretsmanager:GetSecretValue': { ARN: options.secret.arn, SecretString: options.secret.value },
       'ecs:DescribeServices': { services: [{ desiredCount: 1, deployments: [{}] }] },
       'ecs:UpdateService': {},
+      'cloudwatch:GetMetricStatistics': { Datapoints: [] },
     };
     this.#server = createServer((incoming, outgoing) => {
       const chunks: Buffer[] = [];
@@ -59,6 +60,7 @@ export class IamGate implements AsyncDisposable {
       AWS_ENDPOINT_URL_SQS: url,
       AWS_ENDPOINT_URL_SECRETS_MANAGER: url,
       AWS_ENDPOINT_URL_ECS: url,
+      AWS_ENDPOINT_URL_CLOUDWATCH: url,
       AWS_ACCESS_KEY_ID: 'local',
       AWS_SECRET_ACCESS_KEY: 'local',
     };
@@ -142,6 +144,7 @@ const services: Readonly<Record<string, string>> = {
   AmazonSQS: 'sqs',
   secretsmanager: 'secretsmanager',
   AmazonEC2ContainerServiceV20141113: 'ecs',
+  GraniteServiceVersion20100801: 'cloudwatch',
 };
 
 /** Actions of IAM whose name is not that of the API's operation (IAM, "Actions, resources, and condition keys"). */
@@ -176,5 +179,5 @@ function awsRequest(target: string, body: Buffer, secretArn: string): AwsRequest
     const names = input.services ?? [input.service ?? ''];
     return { action, resources: names.map((name) => arn(`service/${input.cluster}/${name}`)) };
   }
-  return { action, resources: [secretArn] };
+  return { action, resources: [services[service] === 'cloudwatch' ? '*' : secretArn] };
 }
