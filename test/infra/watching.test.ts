@@ -4,8 +4,9 @@ import { Match } from 'aws-cdk-lib/assertions';
 import { describe, expect, test } from 'vitest';
 import { repositoryRoot } from '../../infra/bundle.ts';
 import { functionLogMetrics, workerLogMetrics } from '../../infra/log-metrics.ts';
-import { workerMetrics } from '../../infra/stats-function.ts';
+import { fleetMetrics, workerMetrics } from '../../infra/stats-function.ts';
 import { stages } from '../../infra/stages.ts';
+import { defaultCostInput, estimateCosts } from '../../scripts/costs-model.ts';
 import { synthesizeFleet } from './synthesized-fleet.ts';
 import { plain, propertiesOf } from './template-reader.ts';
 
@@ -131,6 +132,15 @@ describe('alarms', () => {
     });
     expect(alarms.every(({ AlarmActions }) => AlarmActions === undefined)).toBe(true);
   });
+});
+
+test('the cost model counts the alarms and metrics that there are', () => {
+  const watching = estimateCosts({ ...defaultCostInput, minWorkers: 2 }).lines.find(
+    ({ what }) => what === 'CloudWatch',
+  );
+  const usualLogMetrics = 6;
+  const metrics = usualLogMetrics + fleetMetrics.length + 2 * workerMetrics.length;
+  expect(watching?.because).toContain(`${alarms.length} alarms, a dashboard, ${metrics} metrics`);
 });
 
 test('the dashboard answers the questions of an operator in their order', () => {
