@@ -124,8 +124,10 @@ export class FleetDashboard extends Construct {
         events.queue.metricApproximateAgeOfOldestMessage({ ...age, label: 'events' }),
         interactions.queue.metricApproximateAgeOfOldestMessage({ ...age, label: 'interactions' }),
       ]),
-      this.#graph('Milliseconds of the functions', third, [
-        ...Object.entries({
+      this.#graph(
+        'Milliseconds of the functions',
+        third,
+        Object.entries({
           events: eventsFunction,
           interactions: interactionsFunction,
           endpoint: interactionsEndpoint,
@@ -134,7 +136,7 @@ export class FleetDashboard extends Construct {
             run.metricDuration({ statistic: Stats.p(percentile), period: minute, label: `${name} p${percentile}` }),
           ),
         ),
-      ]),
+      ),
       this.#graph('Errors and throttles', half, [
         eventsFunction.function.metricErrors({ ...sum, label: 'events errors' }),
         interactionsFunction.function.metricErrors({ ...sum, label: 'interactions errors' }),

@@ -100,7 +100,7 @@ function otherProblems(props: BatonFleetProps, region: string): string[] {
     problems.push('tableEncryptionKey needs a stack whose Region is known: give the stack an env');
   }
   if (logLevel !== undefined && !countedLogLevels.includes(logLevel)) {
-    problems.push(`logLevel=${String(logLevel)} must be one of ${countedLogLevels.join(', ')}: alarms count log lines`);
+    problems.push(`logLevel=${logLevel} must be one of ${countedLogLevels.join(', ')}: alarms count log lines`);
   }
   if (alarmEmail !== undefined && !Token.isUnresolved(alarmEmail) && !/^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(alarmEmail)) {
     problems.push(`alarmEmail=${alarmEmail} must be an address such as ops@example.com`);

@@ -111,7 +111,7 @@ test('a fleet is paused in an order in which no round brings its workers back', 
   const roundsOf = (paused: boolean) => {
     const { fleet, stack, template } = synthesizeFleet({ paused });
     const idOf = (construct: IConstruct) => stack.getLogicalId(construct.node.defaultChild as CfnElement);
-    const dependenciesOf = (id: string) => (plain(template).Resources[id]?.DependsOn ?? []) as readonly string[];
+    const dependenciesOf = (id: string) => plain(template).Resources[id]?.DependsOn ?? [];
     const [rule, service] = [idOf(fleet.rebalanceFunction.everyMinute), idOf(fleet.workers.service)];
     const waits = { service: dependenciesOf(service).includes(rule), rule: dependenciesOf(rule).includes(service) };
     return {

@@ -60,8 +60,10 @@ test('a stack may hold two fleets, and another Region a fleet of the same name',
   expect(Object.keys(template.findOutputs('*', {}))).toHaveLength(8);
   // What belongs to an account, and to no Region of it.
   const namesOf = (type: string, name: string) =>
-    Object.values(template.findResources(type)).map(({ Properties }) => (Properties as Record<string, string>)[name]);
-  expect(namesOf('AWS::IAM::ManagedPolicy', 'ManagedPolicyName').sort()).toEqual([
+    Object.values(template.findResources(type)).map(
+      ({ Properties }) => (Properties as Record<string, string>)[name] ?? '',
+    );
+  expect(namesOf('AWS::IAM::ManagedPolicy', 'ManagedPolicyName').toSorted()).toEqual([
     'one-console-operator-eu-west-1',
     'one-console-reader-eu-west-1',
     'two-console-operator-eu-west-1',
