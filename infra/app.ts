@@ -1,21 +1,20 @@
-import { App, Stack, Validations } from 'aws-cdk-lib';
+import { App, CfnOutput, Stack, Validations } from 'aws-cdk-lib';
 import { AwsSolutionsChecks } from 'cdk-nag';
-import { BatonFleet } from './baton-fleet.ts';
+import { BatonFleet, type BatonFleetProps } from './baton-fleet.ts';
 import { readStage, stages } from './stages.ts';
 
 /** Writes the cloud assembly of the stage that the context names (`-c stage=dev`). Resolves to the exit code. */
 export async function main(): Promise<number> {
   const app = new App();
-  const settings = stages[readStage(app.node.tryGetContext('stage') ?? 'prod')];
+  const settings: BatonFleetProps = stages[readStage(app.node.tryGetContext('stage') ?? 'prod')];
+  const alarmEmail = readText(app, 'alarmEmail') ?? settings.alarmEmail;
   const stack = new Stack(app, 'Baton', {
     stackName: settings.fleet,
     description: 'Baton: a fleet of Discord gateway workers',
   });
-  new BatonFleet(stack, 'Fleet', {
-    ...settings,
-    paused: readFlag(app, 'paused'),
-    alarmEmail: readText(app, 'alarmEmail'),
-  });
+  const fleet = new BatonFleet(stack, 'Fleet', { ...settings, paused: readFlag(app, 'paused'), alarmEmail });
+  // The only fleet of its stack, so outputs need no path in front of their names.
+  for (const part of fleet.node.findAll()) if (part instanceof CfnOutput) part.overrideLogicalId(part.node.id);
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
   app.synth();
   return 0;

@@ -1,11 +1,11 @@
-import { RemovalPolicy, Validations } from 'aws-cdk-lib';
+import { RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
 import { GatewayVpcEndpointAwsService, type IVpc, IpAddresses, SubnetType, Vpc } from 'aws-cdk-lib/aws-ec2';
+import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
 import { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { type ITopic, Topic } from 'aws-cdk-lib/aws-sns';
 import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
 import { Construct } from 'constructs';
-import type { LogLevel } from '../shared/config.ts';
 import { eventsQueueSettings, interactionsQueueSettings } from '../shared/fleet-resources.ts';
 import { BotSecret } from './bot-secret.ts';
 import { defaultDirectoryEntities } from '../shared/directory/directory-options.ts';
@@ -20,15 +20,16 @@ import { FleetTable } from './fleet-table.ts';
 import { handlersFolder, listHandlers } from './handler-lists.ts';
 import { InteractionsEndpoint } from './interactions-endpoint.ts';
 import { InteractionsFunction } from './interactions-function.ts';
-import { LogMetrics } from './log-metrics.ts';
+import { type CountedLogLevel, levelOfCounted, LogMetrics } from './log-metrics.ts';
 import { OperateFunction } from './operate-function.ts';
 import { RebalanceFunction } from './rebalance-function.ts';
 import { SavedQueries } from './saved-queries.ts';
 import { StatsFunction } from './stats-function.ts';
+import { StoppedWorkers } from './stopped-workers.ts';
 import { type WorkerCapacity, WorkerService } from './worker-service.ts';
 
 export interface BatonFleetProps {
-  /** Start of the name of every table, queue and function; two fleets of one account and region differ in it. */
+  /** Start of the name of every table, queue and function; two fleets of one account and Region differ in it. */
   readonly fleet: string;
   readonly capacity: WorkerCapacity;
   /**
@@ -40,24 +41,40 @@ export interface BatonFleetProps {
   readonly totalShards?: number | undefined;
   /** ARN of a secret with the fields `token` and `publicKey`. @default an empty secret `<fleet>/discord` is created */
   readonly secretArn?: string | undefined;
+  /** Key that encrypts that secret, where it is one of yours. @default the key that Secrets Manager has */
+  readonly secretEncryptionKey?: IKey | undefined;
   /** Network of the workers; they need a way out to the internet. @default two public subnets, no NAT gateway */
   readonly vpc?: IVpc | undefined;
-  /** Key that encrypts both tables. @default a key that DynamoDB owns, at no charge */
+  /** Key that encrypts both tables; the stack must have an `env`. @default a key that DynamoDB owns, at no charge */
   readonly tableEncryptionKey?: IKey | undefined;
   /** How long logs are kept. @default one month */
   readonly logRetention?: RetentionDays | undefined;
-  /** What happens to tables and logs when the stack is deleted. @default tables and logs are kept */
+  /** What happens to tables and logs when the stack is deleted. @default they are kept, and tables protected besides */
   readonly removalPolicy?: RemovalPolicy | undefined;
-  /** Invocations of the interactions function that no other function of the account can take. @default none */
+  /**
+   * Invocations of the events function at once, 2 to 1000. Each handles up to ten envelopes; one shard never has more
+   * than one at a time. @default 50
+   */
+  readonly eventsConcurrency?: number | undefined;
+  /** Invocations of the interactions function at once, 2 to 1000. @default 50 */
+  readonly interactionsConcurrency?: number | undefined;
+  /**
+   * Invocations of the interactions function that no other function of the account can take, at least as many as
+   * `interactionsConcurrency`. The account must have so many and 100 more. @default none
+   */
   readonly interactionsReservedConcurrency?: number | undefined;
   /**
    * Requests that the interactions endpoint takes at once, kept for it alone. Its address is public, so this is what
-   * bounds its cost. `none`: as many as the account allows, for accounts that have too few to keep some.
-   * @default 50
+   * bounds its cost. The account must have so many and 100 more. @default none are kept, and the account is the bound
    */
-  readonly endpointReservedConcurrency?: number | 'none' | undefined;
-  /** How much workers and functions log. @default info */
-  readonly logLevel?: LogLevel | undefined;
+  readonly endpointReservedConcurrency?: number | undefined;
+  /**
+   * Memory in MB of the functions that run handlers, and with it their share of a CPU (1769 MB are a whole one).
+   * @default 512; the interactions endpoint has 1024 at least
+   */
+  readonly functionMemoryMb?: number | undefined;
+  /** How much is logged; workers and the stats function, whose lines are counted, log `info` at least. @default info */
+  readonly logLevel?: CountedLogLevel | undefined;
   /** Further variables of the workers, such as `BATON_LINGER_MS` or `DISCORD_INTENTS`. @default their defaults */
   readonly workerEnvironment?: Readonly<Record<string, string>> | undefined;
   /** Runs no workers; for the first deployment, when the secret has no value yet. @default false */
@@ -82,6 +99,7 @@ export class BatonFleet extends Construct {
   readonly interactions: FleetQueue;
   readonly secret: BotSecret;
   readonly workers: WorkerService;
+  readonly stoppedWorkers: StoppedWorkers;
   readonly eventsFunction: EventsFunction;
   readonly interactionsFunction: InteractionsFunction;
   readonly interactionsEndpoint: InteractionsEndpoint;
@@ -94,16 +112,23 @@ export class BatonFleet extends Construct {
 
   constructor(scope: Construct, id: string, props: BatonFleetProps) {
     super(scope, id);
-    checkFleetSettings(props);
+    checkFleetSettings(props, Stack.of(this).region);
     const {
       fleet,
       removalPolicy = RemovalPolicy.RETAIN,
       logRetention = RetentionDays.ONE_MONTH,
       logLevel = 'info',
     } = props;
-    const logs = { logRetention, logRemovalPolicy: removalPolicy };
+    const logs = {
+      logRetention,
+      // Logs of a first deployment that fails would be in the way of the next one.
+      logRemovalPolicy:
+        removalPolicy === RemovalPolicy.RETAIN ? RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE : removalPolicy,
+    };
     const handlers = listHandlers(handlersFolder(props.handlers));
     const functions = { ...logs, logLevel, handlers };
+    const handlerFunctions = { ...functions, memoryMb: props.functionMemoryMb };
+    const { eventsConcurrency = 50, interactionsConcurrency = 50 } = props;
     const kept = { encryptionKey: props.tableEncryptionKey, removalPolicy };
     this.coordination = new FleetTable(this, 'Coordination', { tableName: `${fleet}-coordination`, ...kept });
     this.directory = new FleetTable(this, 'Directory', { tableName: `${fleet}-directory`, ...kept });
@@ -112,7 +137,11 @@ export class BatonFleet extends Construct {
       queueName: `${fleet}-interactions`,
       settings: interactionsQueueSettings,
     });
-    this.secret = new BotSecret(this, 'Discord', { secretName: `${fleet}/discord`, importedArn: props.secretArn });
+    this.secret = new BotSecret(this, 'Discord', {
+      secretName: `${fleet}/discord`,
+      importedArn: props.secretArn,
+      importedKey: props.secretEncryptionKey,
+    });
 
     const environment = {
       BATON_FLEET: fleet,
@@ -134,6 +163,7 @@ export class BatonFleet extends Construct {
       environment: {
         ...props.workerEnvironment,
         ...environment,
+        BATON_LOG_LEVEL: levelOfCounted(logLevel),
         BATON_TABLE: this.coordination.table.tableName,
         BATON_EVENTS_QUEUE: this.events.queue.queueUrl,
         BATON_INTERACTIONS_QUEUE: this.interactions.queue.queueUrl,
@@ -141,10 +171,12 @@ export class BatonFleet extends Construct {
       },
       ...logs,
     });
+    this.stoppedWorkers = new StoppedWorkers(this, 'StoppedWorkers', { fleet, cluster: this.workers.cluster, ...logs });
     const handlerFleet = { fleet, coordination: this.coordination, events: this.events };
     this.eventsFunction = new EventsFunction(this, 'EventsFunction', {
       functionName: `${fleet}-events`,
       events: this.events,
+      maxConcurrency: eventsConcurrency,
       handlerFleet,
       directory: this.directory,
       secret: this.secret,
@@ -153,7 +185,7 @@ export class BatonFleet extends Construct {
         BATON_EVENTS_DLQ: this.events.deadLetters.queueUrl,
         BATON_CONSUMER_GUARD: props.consumerGuard === true ? 'on' : 'off',
       },
-      ...functions,
+      ...handlerFunctions,
     });
     this.interactionsFunction = new InteractionsFunction(this, 'InteractionsFunction', {
       functionName: `${fleet}-interactions`,
@@ -162,18 +194,18 @@ export class BatonFleet extends Construct {
       directory: this.directory,
       secret: this.secret,
       environment,
+      maxConcurrency: interactionsConcurrency,
       reservedConcurrency: props.interactionsReservedConcurrency,
-      ...functions,
+      ...handlerFunctions,
     });
-    const { endpointReservedConcurrency = 50 } = props;
     this.interactionsEndpoint = new InteractionsEndpoint(this, 'InteractionsEndpoint', {
       functionName: `${fleet}-interactions-endpoint`,
       handlerFleet,
       directory: this.directory,
       secret: this.secret,
       environment,
-      reservedConcurrency: endpointReservedConcurrency === 'none' ? undefined : endpointReservedConcurrency,
-      ...functions,
+      reservedConcurrency: props.endpointReservedConcurrency,
+      ...handlerFunctions,
     });
 
     this.directoryFunction = new DirectoryFunction(this, 'DirectoryFunction', {
@@ -227,6 +259,8 @@ export class BatonFleet extends Construct {
         EventsDeadLettered: [eventsLogs],
         InteractionsExpired: interactionsLogs,
         InteractionsFailed: interactionsLogs,
+        InteractionsHandedBack: [this.interactionsFunction.logGroup],
+        InteractionsLate: interactionsLogs,
         InteractionsUnknown: interactionsLogs,
         CoordinatorMissing: [this.rebalanceFunction.logGroup],
       },
@@ -236,7 +270,6 @@ export class BatonFleet extends Construct {
       fleet,
       logMetrics,
       minWorkers: props.paused === true ? 0 : props.capacity.minWorkers,
-      totalShards: props.totalShards,
       runbookUrl: props.runbookUrl ?? 'docs/operations.md',
       topic: props.alarmEmail === undefined ? undefined : this.#mailingTopic(props.alarmEmail),
     });
@@ -250,6 +283,7 @@ export class BatonFleet extends Construct {
     new SavedQueries(this, 'Queries', {
       fleet,
       workerLogs: this.workers.logGroup,
+      stoppedWorkerLogs: this.stoppedWorkers.logGroup,
       functionLogs: [
         eventsLogs,
         ...interactionsLogs,
@@ -264,6 +298,7 @@ export class BatonFleet extends Construct {
   #parts(): FleetParts {
     const { coordination, directory, events, interactions, workers } = this;
     const { eventsFunction, interactionsFunction, interactionsEndpoint, statsFunction } = this;
+    const { directoryFunction, rebalanceFunction, stoppedWorkers } = this;
     return {
       coordination,
       directory,
@@ -274,12 +309,24 @@ export class BatonFleet extends Construct {
       interactionsFunction,
       interactionsEndpoint,
       statsFunction,
+      directoryFunction,
+      rebalanceFunction,
+      stoppedWorkers,
     };
   }
 
   #mailingTopic(address: string): ITopic {
     const topic = new Topic(this, 'AlarmMail', { enforceSSL: true });
     topic.addSubscription(new EmailSubscription(address));
+    // The policy that refuses requests without TLS replaces the default one, under which alarms might publish.
+    topic.addToResourcePolicy(
+      new PolicyStatement({
+        principals: [new ServicePrincipal('cloudwatch.amazonaws.com')],
+        actions: ['sns:Publish'],
+        resources: [topic.topicArn],
+        conditions: { StringEquals: { 'aws:SourceAccount': Stack.of(this).account } },
+      }),
+    );
     return topic;
   }
 

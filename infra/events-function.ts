@@ -14,14 +14,14 @@ export interface EventsFunctionProps extends Omit<HandlerFunctionProps, 'program
   readonly handlerFleet: HandlerFleet;
   readonly directory: FleetTable;
   readonly secret: BotSecret;
-  /** Envelopes that are handled at once. @default 50 */
-  readonly maxConcurrency?: number | undefined;
+  /** Invocations at once. */
+  readonly maxConcurrency: number;
 }
 
 /** Runs the handlers of events; a queue group (a shard) is handled in order, groups side by side. */
 export class EventsFunction extends HandlerFunction {
   constructor(scope: Construct, id: string, props: EventsFunctionProps) {
-    const { events, handlerFleet, directory, secret, maxConcurrency = 50, ...rest } = props;
+    const { events, handlerFleet, directory, secret, maxConcurrency, ...rest } = props;
     super(scope, id, {
       ...rest,
       environment: {

@@ -19,7 +19,6 @@ export interface FleetAlarmsProps extends FleetParts {
   readonly logMetrics: LogMetrics;
   /** Workers that must be running; none while the fleet is paused. */
   readonly minWorkers: number;
-  readonly totalShards: number | undefined;
   /** Where runbooks are: the address of `docs/operations.md`. */
   readonly runbookUrl: string;
   readonly topic: ITopic | undefined;
@@ -36,7 +35,6 @@ const hour = Duration.hours(1);
 
 /** A shard that moves more often than this in an hour is being passed around, not moved. */
 const movesPerShardAndHour = 3;
-const defaultShardCount = 16;
 
 /** What an operator is woken for. Each alarm has a runbook of the same name. */
 export class FleetAlarms extends Construct {
@@ -54,7 +52,7 @@ export class FleetAlarms extends Construct {
   }
 
   #watchWorkers(): void {
-    const { workers, minWorkers } = this.#props;
+    const { workers, minWorkers, stoppedWorkers } = this.#props;
     if (minWorkers > 0) {
       // Every running task sends one sample a minute.
       this.#add(
@@ -69,9 +67,21 @@ export class FleetAlarms extends Construct {
         },
       );
     }
-    this.#add('worker-restarts', 'Workers die and are replaced', this.#count('WorkersFenced', quarterHour), {
-      threshold: 2,
-    });
+    // One that crashed is in both; one that stood still in the first alone, one that never got up in the second.
+    this.#add(
+      'worker-restarts',
+      'Workers die and are replaced',
+      new MathExpression({
+        expression: 'MAX([FILL(fenced, 0), FILL(failed, 0)])',
+        usingMetrics: {
+          fenced: this.#count('WorkersFenced', quarterHour),
+          failed: stoppedWorkers.failed(quarterHour),
+        },
+        period: quarterHour,
+        label: 'workers found dead, or stopped',
+      }),
+      { threshold: 2 },
+    );
     this.#add(
       'coordinator-missing',
       'No worker looked after the fleet for a whole minute',
@@ -93,7 +103,8 @@ export class FleetAlarms extends Construct {
   }
 
   #watchShards(): void {
-    const { totalShards = defaultShardCount, statsFunction, minWorkers } = this.#props;
+    const { statsFunction, minWorkers } = this.#props;
+    const shards = (period: Duration) => ({ shards: statsFunction.metric('Shards', Stats.MAXIMUM, 'shards', period) });
     if (minWorkers > 0) {
       this.#add(
         'shards-not-ready',
@@ -133,8 +144,11 @@ export class FleetAlarms extends Construct {
     this.#add(
       'sessions-lost',
       'Discord dropped sessions, each costs an IDENTIFY',
-      this.#count('SessionsLost', quarterHour),
-      { threshold: Math.max(5, Math.ceil(totalShards / 4)) },
+      this.#share(
+        { lost: this.#count('SessionsLost', quarterHour) },
+        { of: shards(quarterHour), from: 5, period: quarterHour },
+      ),
+      { threshold: 0.25 },
     );
     this.#add(
       'identify-budget',
@@ -142,9 +156,15 @@ export class FleetAlarms extends Construct {
       this.#sum(['IdentifyBudgetLow', 'IdentifyBudgetSpent'], fiveMinutes),
       once,
     );
-    this.#add('lease-churn', 'Shards change hands again and again', this.#sum(['Handoffs', 'Takeovers'], hour), {
-      threshold: Math.max(50, movesPerShardAndHour * totalShards),
-    });
+    this.#add(
+      'lease-churn',
+      'Shards change hands again and again',
+      this.#share(
+        { handoffs: this.#count('Handoffs', hour), takeovers: this.#count('Takeovers', hour) },
+        { of: shards(hour), from: 50, period: hour },
+      ),
+      { threshold: movesPerShardAndHour },
+    );
   }
 
   #watchPublishing(): void {
@@ -210,6 +230,7 @@ export class FleetAlarms extends Construct {
 
   #watchFunctions(): void {
     const { eventsFunction, interactionsFunction, interactionsEndpoint } = this.#props;
+    const { interactions: interactionsQueue, rebalanceFunction, directoryFunction } = this.#props;
     const events = eventsFunction.function;
     const interactions = interactionsFunction.function;
     const endpoint = interactionsEndpoint.function;
@@ -222,6 +243,7 @@ export class FleetAlarms extends Construct {
         errors: interactions.metricErrors(sum),
         endpointErrors: endpoint.metricErrors(sum),
         failed: this.#count('InteractionsFailed'),
+        handedBack: this.#count('InteractionsHandedBack'),
       }),
       { threshold: 5 },
     );
@@ -233,9 +255,38 @@ export class FleetAlarms extends Construct {
     );
     this.#add(
       'interactions-slow',
-      'Commands take almost as long as Discord waits',
-      interactions.metricDuration({ statistic: Stats.p(99), period: fiveMinutes }),
-      { threshold: 2500, evaluationPeriods: 3 },
+      'More than one in a hundred commands is answered when Discord has almost given up',
+      this.#share(
+        { late: this.#count('InteractionsLate') },
+        {
+          of: {
+            queued: interactionsQueue.queue.metricNumberOfMessagesDeleted(sum),
+            posted: endpoint.metricInvocations(sum),
+          },
+          from: 5,
+          period: fiveMinutes,
+        },
+      ),
+      { threshold: 0.01, evaluationPeriods: 3 },
+    );
+    this.#add(
+      'interactions-expired',
+      'Commands reach their function when Discord has given up on them',
+      this.#count('InteractionsExpired'),
+      { threshold: 5 },
+    );
+    this.#add(
+      'upkeep-errors',
+      'The functions that look after the fleet fail again and again',
+      this.#total(
+        {
+          rebalance: rebalanceFunction.function.metricErrors({ ...sum, period: quarterHour }),
+          directory: directoryFunction.function.metricErrors({ ...sum, period: quarterHour }),
+        },
+        quarterHour,
+      ),
+      // Lambda tries a round three times.
+      { threshold: 4 },
     );
     this.#add(
       'functions-throttled',
@@ -262,10 +313,21 @@ export class FleetAlarms extends Construct {
 
   /** A metric that has no data in a period counts as zero. */
   #total(usingMetrics: Record<string, IMetric>, period: Duration = fiveMinutes): IMetric {
-    const expression = Object.keys(usingMetrics)
-      .map((name) => `FILL(${name}, 0)`)
-      .join(' + ');
+    const expression = sumOf(usingMetrics);
     return new MathExpression({ expression, usingMetrics, period, label: expression });
+  }
+
+  /** How much of `of` is `counted`, in numbers of both; nothing while there are fewer than `from`, for a few of few are no news. */
+  #share(
+    counted: Record<string, IMetric>,
+    { of, from, period }: { readonly of: Record<string, IMetric>; readonly from: number; readonly period: Duration },
+  ): IMetric {
+    return new MathExpression({
+      expression: `IF(${sumOf(counted)} >= ${from}, (${sumOf(counted)}) / (${sumOf(of)}), 0)`,
+      usingMetrics: { ...counted, ...of },
+      period,
+      label: `${Object.keys(counted).join(', ')} of ${Object.keys(of).join(', ')}`,
+    });
   }
 
   #add(name: string, meaning: string, metric: IMetric, rule: Rule): void {
@@ -285,4 +347,10 @@ export class FleetAlarms extends Construct {
     }
     this.alarms.push(alarm);
   }
+}
+
+function sumOf(metrics: Record<string, IMetric>): string {
+  return Object.keys(metrics)
+    .map((name) => `FILL(${name}, 0)`)
+    .join(' + ');
 }

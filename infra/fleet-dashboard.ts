@@ -1,4 +1,4 @@
-import { Duration } from 'aws-cdk-lib';
+import { Duration, Stack } from 'aws-cdk-lib';
 import {
   type Alarm,
   AlarmStatusWidget,
@@ -35,6 +35,7 @@ const hour = Duration.hours(1);
 const full = 24;
 const half = 12;
 const third = 8;
+const quarter = 6;
 
 /** One page that answers, from top to bottom, the questions an operator has. */
 export class FleetDashboard extends Construct {
@@ -45,7 +46,8 @@ export class FleetDashboard extends Construct {
     super(scope, id);
     this.#props = props;
     this.dashboard = new Dashboard(this, 'Dashboard', {
-      dashboardName: props.fleet,
+      // Dashboards are the account's, in whatever Region.
+      dashboardName: `${props.fleet}-${Stack.of(this).region}`,
       defaultInterval: Duration.hours(3),
     });
     const sections: readonly [string, readonly IWidget[]][] = [
@@ -122,22 +124,19 @@ export class FleetDashboard extends Construct {
         events.queue.metricApproximateAgeOfOldestMessage({ ...age, label: 'events' }),
         interactions.queue.metricApproximateAgeOfOldestMessage({ ...age, label: 'interactions' }),
       ]),
-      this.#graph('Milliseconds of the functions', third, [
-        ...[50, 99].map((percentile) =>
-          eventsFunction.function.metricDuration({
-            statistic: Stats.p(percentile),
-            period: minute,
-            label: `events p${percentile}`,
-          }),
+      this.#graph(
+        'Milliseconds of the functions',
+        third,
+        Object.entries({
+          events: eventsFunction,
+          interactions: interactionsFunction,
+          endpoint: interactionsEndpoint,
+        }).flatMap(([name, { function: run }]) =>
+          [50, 99].map((percentile) =>
+            run.metricDuration({ statistic: Stats.p(percentile), period: minute, label: `${name} p${percentile}` }),
+          ),
         ),
-        ...[50, 99].map((percentile) =>
-          interactionsFunction.function.metricDuration({
-            statistic: Stats.p(percentile),
-            period: minute,
-            label: `interactions p${percentile}`,
-          }),
-        ),
-      ]),
+      ),
       this.#graph('Errors and throttles', half, [
         eventsFunction.function.metricErrors({ ...sum, label: 'events errors' }),
         interactionsFunction.function.metricErrors({ ...sum, label: 'interactions errors' }),
@@ -145,7 +144,14 @@ export class FleetDashboard extends Construct {
         eventsFunction.function.metricThrottles({ ...sum, label: 'events throttled' }),
         interactionsFunction.function.metricThrottles({ ...sum, label: 'interactions throttled' }),
         interactionsEndpoint.function.metricThrottles({ ...sum, label: 'endpoint throttled' }),
-        ...this.#counts('InteractionsFailed', 'InteractionsExpired', 'InteractionsUnknown', 'EventsDeadLettered'),
+        ...this.#counts(
+          'InteractionsFailed',
+          'InteractionsHandedBack',
+          'InteractionsExpired',
+          'InteractionsLate',
+          'InteractionsUnknown',
+          'EventsDeadLettered',
+        ),
       ]),
       this.#graph(
         'Between workers and AWS',
@@ -183,6 +189,7 @@ export class FleetDashboard extends Construct {
   }
 
   #workers(): IWidget[] {
+    const { statsFunction, stoppedWorkers } = this.#props;
     const { service } = this.#props.workers;
     const usage = (statistic: string, label: string) => ({ statistic, label, period: minute });
     return [
@@ -197,7 +204,12 @@ export class FleetDashboard extends Construct {
       this.#graph('Workers', third, [
         service.metricCpuUtilization(usage(Stats.SAMPLE_COUNT, 'running')),
         ...this.#counts('WorkersStarted', 'WorkersFenced'),
+        stoppedWorkers.failed(minute),
       ]),
+      this.#graph('CPU percent of each worker', quarter, [statsFunction.metricOfWorkers('WorkerCpu')]),
+      this.#graph('Megabytes of each worker', quarter, [statsFunction.metricOfWorkers('WorkerMemory')]),
+      this.#graph('Events a second of each worker', quarter, [statsFunction.metricOfWorkers('WorkerGatewayEvents')]),
+      this.#graph('Shards not ready of each worker', quarter, [statsFunction.metricOfWorkers('WorkerShardsNotReady')]),
     ];
   }
 

@@ -15,20 +15,22 @@ export class FleetQueue extends Construct {
 
   constructor(scope: Construct, id: string, { queueName, settings }: FleetQueueProps) {
     super(scope, id);
-    const secure: QueueProps = { enforceSSL: true, encryption: QueueEncryption.SQS_MANAGED };
-    this.deadLetters = new Queue(this, 'DeadLetters', {
-      ...secure,
-      ...(settings.fifo && { fifo: true }),
-      queueName: deadLetterQueueName(queueName),
-      retentionPeriod: Duration.seconds(settings.deadLetterRetentionSeconds),
-    });
-    this.queue = new Queue(this, 'Queue', {
-      ...secure,
+    const common: QueueProps = {
+      enforceSSL: true,
+      encryption: QueueEncryption.SQS_MANAGED,
       ...(settings.fifo && {
         fifo: true,
         deduplicationScope: DeduplicationScope.MESSAGE_GROUP,
         fifoThroughputLimit: FifoThroughputLimit.PER_MESSAGE_GROUP_ID,
       }),
+    };
+    this.deadLetters = new Queue(this, 'DeadLetters', {
+      ...common,
+      queueName: deadLetterQueueName(queueName),
+      retentionPeriod: Duration.seconds(settings.deadLetterRetentionSeconds),
+    });
+    this.queue = new Queue(this, 'Queue', {
+      ...common,
       queueName,
       visibilityTimeout: Duration.seconds(settings.visibilityTimeoutSeconds),
       retentionPeriod: Duration.seconds(settings.retentionSeconds),

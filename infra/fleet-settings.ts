@@ -2,6 +2,7 @@ import { Token } from 'aws-cdk-lib';
 import { readDirectoryConfig, readWorkerConfig } from '../shared/config.ts';
 import { messageOf } from '../shared/errors.ts';
 import type { BatonFleetProps } from './baton-fleet.ts';
+import { countedLogLevels } from './log-metrics.ts';
 import { handlersFolder, handlersProblem } from './handler-lists.ts';
 
 /** Variables that the stack itself sets; `workerEnvironment` may hold any other of a worker. */
@@ -31,10 +32,10 @@ const fargateMemory: Readonly<Record<number, { minMb: number; maxMb: number; ste
 
 /**
  * Checks the settings of a fleet as far as they are known at synthesis, those for the worker with the worker's own
- * rules. @throws {Error} with one line that names every wrong setting.
+ * rules. `region`: that of the stack. @throws {Error} with one line that names every wrong setting.
  */
-export function checkFleetSettings(props: BatonFleetProps): void {
-  const problems = [...capacityProblems(props), ...workerProblems(props), ...otherProblems(props)];
+export function checkFleetSettings(props: BatonFleetProps, region: string): void {
+  const problems = [...capacityProblems(props), ...workerProblems(props), ...otherProblems(props, region)];
   if (problems.length > 0) throw new Error(`BatonFleet: ${problems.join('; ')}`);
 }
 
@@ -84,17 +85,41 @@ function workerProblems(props: BatonFleetProps): string[] {
   return problems;
 }
 
-function otherProblems(props: BatonFleetProps): string[] {
-  const { secretArn, interactionsReservedConcurrency: reserved, endpointReservedConcurrency: endpoint } = props;
+function otherProblems(props: BatonFleetProps, region: string): string[] {
+  const { secretArn, secretEncryptionKey, tableEncryptionKey } = props;
+  const { eventsConcurrency, interactionsConcurrency = 50, endpointReservedConcurrency: endpoint } = props;
+  const { interactionsReservedConcurrency: reserved, functionMemoryMb, logLevel, alarmEmail } = props;
   const problems = [handlersProblem(handlersFolder(props.handlers))].filter((problem) => problem !== undefined);
   if (secretArn !== undefined && !Token.isUnresolved(secretArn) && !/^arn:[\w-]+:secretsmanager:/.test(secretArn)) {
     problems.push(`secretArn=${secretArn} must be the ARN of a Secrets Manager secret`);
   }
-  if (reserved !== undefined && !isWhole(reserved, 2, 1000)) {
-    problems.push(`interactionsReservedConcurrency=${reserved} must be a whole number from 2 to 1000`);
+  if (secretEncryptionKey !== undefined && secretArn === undefined) {
+    problems.push('secretEncryptionKey is that of the secret that secretArn names, and there is none');
   }
-  if (endpoint !== undefined && endpoint !== 'none' && !isWhole(endpoint, 2, 1000)) {
-    problems.push(`endpointReservedConcurrency=${endpoint} must be none or a whole number from 2 to 1000`);
+  if (tableEncryptionKey !== undefined && Token.isUnresolved(region)) {
+    problems.push('tableEncryptionKey needs a stack whose Region is known: give the stack an env');
+  }
+  if (logLevel !== undefined && !countedLogLevels.includes(logLevel)) {
+    problems.push(`logLevel=${logLevel} must be one of ${countedLogLevels.join(', ')}: alarms count log lines`);
+  }
+  if (alarmEmail !== undefined && !Token.isUnresolved(alarmEmail) && !/^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(alarmEmail)) {
+    problems.push(`alarmEmail=${alarmEmail} must be an address such as ops@example.com`);
+  }
+  const wholeNumbers = [
+    ['eventsConcurrency', eventsConcurrency, 2, 1000],
+    ['interactionsConcurrency', interactionsConcurrency, 2, 1000],
+    ['endpointReservedConcurrency', endpoint, 2, 1000],
+    ['functionMemoryMb', functionMemoryMb, 128, 10_240],
+  ] as const;
+  for (const [name, value, min, max] of wholeNumbers) {
+    if (value === undefined || isWhole(value, min, max)) continue;
+    problems.push(`${name}=${value} must be a whole number from ${min} to ${max}`);
+  }
+  // With fewer, Lambda would refuse invocations for messages that it has taken; those come again after 90 s.
+  if (reserved !== undefined && !isWhole(reserved, interactionsConcurrency, 1000)) {
+    problems.push(
+      `interactionsReservedConcurrency=${reserved} must be a whole number from interactionsConcurrency=${interactionsConcurrency} to 1000`,
+    );
   }
   return problems;
 }

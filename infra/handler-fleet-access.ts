@@ -1,6 +1,5 @@
-import { Stack, Validations } from 'aws-cdk-lib';
-import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
-import { controlQueuePrefix } from '../shared/fleet-resources.ts';
+import { grantControlQueues } from './control-queues.ts';
+import { replyPartitionPrefix } from '../shared/fleet-resources.ts';
 import type { FleetQueue } from './fleet-queue.ts';
 import type { FleetTable } from './fleet-table.ts';
 import type { HandlerFunction } from './handler-function.ts';
@@ -19,14 +18,14 @@ export function handlerFleetEnvironment({ coordination, events }: HandlerFleet):
 
 /** Lets a function's handlers look at the fleet, ask its workers, and send messages to other shards. */
 export function grantHandlerFleet(to: HandlerFunction, { fleet, coordination, events }: HandlerFleet): void {
-  // What is deleted are the replies that a request has read.
-  coordination.table.grant(to.function, 'dynamodb:DeleteItem', 'dynamodb:GetItem', 'dynamodb:Query');
-  const controlQueues = Stack.of(to).formatArn({ service: 'sqs', resource: `${controlQueuePrefix(fleet)}*` });
-  to.function.addToRolePolicy(
-    new PolicyStatement({ actions: ['sqs:SendMessage'], resources: [events.queue.queueArn, controlQueues] }),
-  );
-  Validations.of(to).acknowledge({
-    id: `AwsSolutions::AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:sqs:<AWS::Region>:<AWS::AccountId>:${controlQueuePrefix(fleet)}*]`,
-    reason: 'Handlers ask workers, whose control queues are made when they start: only the prefix is known.',
+  coordination.grant(to.function, 'dynamodb:GetItem', 'dynamodb:Query');
+  // Replies that a request has read; leases and checkpoints are in the same table.
+  coordination.grantOnPartitions(to.function, `${replyPartitionPrefix}*`, 'dynamodb:DeleteItem');
+  events.queue.grant(to.function, 'sqs:SendMessage');
+  grantControlQueues(to, {
+    fleet,
+    grantee: to.function,
+    actions: ['sqs:SendMessage'],
+    reason: 'Handlers ask workers.',
   });
 }

@@ -12,7 +12,7 @@ import {
 } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
-import type { LogLevel } from '../shared/config.ts';
+import type { CountedLogLevel } from './log-metrics.ts';
 import { bundleProgram, type HandlerLists, type ProgramName, programs, repositoryRoot } from './bundle.ts';
 
 export interface HandlerFunctionProps {
@@ -24,9 +24,7 @@ export interface HandlerFunctionProps {
   readonly timeout: Duration;
   readonly logRetention: RetentionDays;
   readonly logRemovalPolicy: RemovalPolicy;
-  readonly logLevel: LogLevel;
-  /** Whether Lambda logs the start and end of each invocation; many invocations make that dear. @default false */
-  readonly logsInvocations?: boolean | undefined;
+  readonly logLevel: CountedLogLevel;
   /**
    * Whether stack traces name lines of the sources. It costs a tenth of a second of each cold start; without it a trace
    * is read with the source map in the bundle's folder. @default true
@@ -39,14 +37,11 @@ export interface HandlerFunctionProps {
 }
 
 /** Lambda drops lines below its own level, so it must be that of the program. */
-const applicationLogLevels: Readonly<Record<LogLevel, ApplicationLogLevel>> = {
-  fatal: ApplicationLogLevel.FATAL,
-  error: ApplicationLogLevel.ERROR,
+const applicationLogLevels: Readonly<Record<CountedLogLevel, ApplicationLogLevel>> = {
   warn: ApplicationLogLevel.WARN,
   info: ApplicationLogLevel.INFO,
   debug: ApplicationLogLevel.DEBUG,
   trace: ApplicationLogLevel.TRACE,
-  silent: ApplicationLogLevel.FATAL,
 };
 
 /** A Lambda function of this repository: one bundled file on arm64, its own log group and a role that starts empty. */
@@ -74,7 +69,8 @@ export class HandlerFunction extends Construct {
       logGroup: this.logGroup,
       loggingFormat: LoggingFormat.JSON,
       applicationLogLevelV2: applicationLogLevels[props.logLevel],
-      systemLogLevelV2: props.logsInvocations === true ? SystemLogLevel.INFO : SystemLogLevel.WARN,
+      // The start and end of each invocation would be most of the bill for logs.
+      systemLogLevelV2: SystemLogLevel.WARN,
       runtime: Runtime.NODEJS_24_X,
       architecture: Architecture.ARM_64,
       code: bundledCode(program, props.handlers),

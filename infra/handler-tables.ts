@@ -3,7 +3,7 @@ import type { FleetTable } from './fleet-table.ts';
 
 /** What handlers, their contexts and the claims of interactions do with the directory table. */
 export function grantHandlerTable(grantee: IGrantable, directory: FleetTable): void {
-  directory.table.grant(
+  directory.grant(
     grantee,
     'dynamodb:BatchGetItem',
     'dynamodb:GetItem',
@@ -15,7 +15,7 @@ export function grantHandlerTable(grantee: IGrantable, directory: FleetTable): v
 
 /** What those who keep the directory do with its table, handlers' own use included. */
 export function grantDirectory(grantee: IGrantable, directory: FleetTable): void {
-  directory.table.grant(
+  directory.grant(
     grantee,
     'dynamodb:BatchGetItem',
     'dynamodb:BatchWriteItem',

@@ -1,4 +1,4 @@
-import { CfnOutput, Duration, Stack } from 'aws-cdk-lib';
+import { CfnOutput, Duration } from 'aws-cdk-lib';
 import { FunctionUrl, FunctionUrlAuthType, InvokeMode } from 'aws-cdk-lib/aws-lambda';
 import type { Construct } from 'constructs';
 import { functionTimeoutSeconds } from '../shared/fleet-resources.ts';
@@ -24,9 +24,9 @@ export class InteractionsEndpoint extends HandlerFunction {
   constructor(scope: Construct, id: string, props: InteractionsEndpointProps) {
     const { handlerFleet, directory, secret, ...rest } = props;
     super(scope, id, {
-      // A cold start has to fit into Discord's three seconds, and is bound by CPU: this is 0.6 of one.
-      memoryMb: 1024,
       ...rest,
+      // A cold start has to fit into Discord's three seconds, and is bound by CPU: this is 0.6 of one.
+      memoryMb: Math.max(1024, rest.memoryMb ?? 0),
       environment: {
         ...rest.environment,
         ...handlerFleetEnvironment(handlerFleet),
@@ -46,7 +46,7 @@ export class InteractionsEndpoint extends HandlerFunction {
       // The response is out when it is made, and the handler goes on; buffered, it would wait for the handler's end.
       invokeMode: InvokeMode.RESPONSE_STREAM,
     });
-    new CfnOutput(Stack.of(this), 'InteractionsEndpointUrl', {
+    new CfnOutput(this, 'InteractionsEndpointUrl', {
       description: "For Discord's developer portal, General Information, Interactions Endpoint URL",
       value: this.url.url,
     });

@@ -14,14 +14,14 @@ export interface InteractionsFunctionProps extends Omit<HandlerFunctionProps, 'p
   readonly handlerFleet: HandlerFleet;
   readonly directory: FleetTable;
   readonly secret: BotSecret;
-  /** Batches of interactions that are answered at once. @default 50 */
-  readonly maxConcurrency?: number | undefined;
+  /** Invocations at once. */
+  readonly maxConcurrency: number;
 }
 
 /** Answers commands that reach the bot over the gateway. */
 export class InteractionsFunction extends HandlerFunction {
   constructor(scope: Construct, id: string, props: InteractionsFunctionProps) {
-    const { interactions, handlerFleet, directory, secret, maxConcurrency = 50, ...rest } = props;
+    const { interactions, handlerFleet, directory, secret, maxConcurrency, ...rest } = props;
     super(scope, id, {
       ...rest,
       environment: {
@@ -30,7 +30,6 @@ export class InteractionsFunction extends HandlerFunction {
         DISCORD_SECRET: secret.secret.secretArn,
       },
       program: 'interactions',
-      logsInvocations: true,
       description: 'Answers interactions of the interactions queue',
       timeout: Duration.seconds(functionTimeoutSeconds.interactions),
     });

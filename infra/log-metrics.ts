@@ -3,6 +3,15 @@ import { type IMetric, Metric, Stats } from 'aws-cdk-lib/aws-cloudwatch';
 import { FilterPattern, type ILogGroup, MetricFilter } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 
+/** At a level below these, lines would be missing that alarms count. */
+export const countedLogLevels = ['warn', 'info', 'debug', 'trace'] as const;
+export type CountedLogLevel = (typeof countedLogLevels)[number];
+
+/** The level of programs of which lines of level info are counted, too. */
+export function levelOfCounted(level: CountedLogLevel): CountedLogLevel {
+  return level === 'warn' ? 'info' : level;
+}
+
 /** Log lines of workers that are counted, by the metric's name. Each costs as a metric only while it occurs. */
 export const workerLogMetrics = {
   CapacityMissing: 'coordinator.no_capacity',
@@ -30,6 +39,8 @@ export const functionLogMetrics = {
   EventsDeadLettered: 'events.event_dead_lettered',
   InteractionsExpired: 'interactions.expired',
   InteractionsFailed: 'interactions.handler_failed',
+  InteractionsHandedBack: 'interactions.message_failed',
+  InteractionsLate: 'interactions.answered_late',
   InteractionsUnknown: 'interactions.unknown',
 } as const;
 

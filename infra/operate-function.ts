@@ -1,8 +1,8 @@
-import { CfnOutput, Duration, Stack, Validations } from 'aws-cdk-lib';
+import { CfnOutput, Duration, Stack } from 'aws-cdk-lib';
 import { ManagedPolicy, PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { FunctionUrl, FunctionUrlAuthType } from 'aws-cdk-lib/aws-lambda';
 import type { Construct } from 'constructs';
-import { controlQueuePrefix } from '../shared/fleet-resources.ts';
+import { grantControlQueues } from './control-queues.ts';
 import type { FleetQueue } from './fleet-queue.ts';
 import type { FleetTable } from './fleet-table.ts';
 import { HandlerFunction, type HandlerFunctionProps } from './handler-function.ts';
@@ -38,7 +38,7 @@ export class OperateFunction extends HandlerFunction {
         BATON_EVENTS_DLQ: events.deadLetters.queueUrl,
       },
     });
-    coordination.table.grant(
+    coordination.grant(
       this.function,
       'dynamodb:BatchGetItem',
       'dynamodb:DeleteItem',
@@ -49,20 +49,16 @@ export class OperateFunction extends HandlerFunction {
     );
     events.queue.grant(this.function, 'sqs:SendMessage');
     events.deadLetters.grant(this.function, 'sqs:DeleteMessage', 'sqs:GetQueueAttributes', 'sqs:ReceiveMessage');
-    this.function.addToRolePolicy(
-      new PolicyStatement({
-        actions: ['sqs:DeleteQueue', 'sqs:SendMessage'],
-        resources: [Stack.of(this).formatArn({ service: 'sqs', resource: `${controlQueuePrefix(fleet)}*` })],
-      }),
-    );
-    Validations.of(this).acknowledge({
-      id: `AwsSolutions::AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:sqs:<AWS::Region>:<AWS::AccountId>:${controlQueuePrefix(fleet)}*]`,
-      reason: 'It talks to workers, whose control queues are made when they start: only the prefix is known.',
+    grantControlQueues(this, {
+      fleet,
+      grantee: this.function,
+      actions: ['sqs:DeleteQueue', 'sqs:SendMessage'],
+      reason: 'It tells workers what operators ask for.',
     });
     this.url = new FunctionUrl(this, 'Url', { function: this.function, authType: FunctionUrlAuthType.AWS_IAM });
     const functions = [this.function.functionArn, stats.function.functionArn];
     this.operatorPolicy = new ManagedPolicy(this, 'Operator', {
-      managedPolicyName: `${fleet}-console-operator`,
+      managedPolicyName: `${fleet}-console-operator-${Stack.of(this).region}`,
       description: `Looks at the console of ${fleet} and acts`,
       statements: [
         new PolicyStatement({ actions: ['lambda:InvokeFunctionUrl'], resources: functions }),
@@ -74,7 +70,6 @@ export class OperateFunction extends HandlerFunction {
       ],
     });
     new CfnOutput(this, 'OperatorUrl', {
-      key: 'OperatorUrl',
       description: 'For baton console --operator-url',
       value: this.url.url,
     });

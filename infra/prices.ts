@@ -11,13 +11,10 @@ export const prices = {
     perMillionReadUnits: 0.125,
     writeUnitBytes: 1024,
     readUnitBytes: 4096,
-    storagePerGbMonth: 0.25,
-    pointInTimeRecoveryPerGbMonth: 0.2,
   },
   fargate: { armPerVcpuHour: 0.032_38, armPerGbHour: 0.003_56, publicIpv4PerHour: 0.005 },
-  cloudwatch: { perMetric: 0.3, perAlarm: 0.1, perDashboard: 3, logsPerGb: 0.5, logStoragePerGbMonth: 0.03 },
+  cloudwatch: { perMetric: 0.3, perAlarm: 0.1, perDashboard: 3, perThousandReads: 0.01, logsPerGb: 0.5 },
   secretsManager: { perSecret: 0.4 },
-  natGateway: { perHour: 0.045, perGb: 0.045 },
 } as const;
 
 /** AWS counts a month as 730 hours. */

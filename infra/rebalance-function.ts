@@ -1,9 +1,9 @@
-import { Duration, Stack, Validations } from 'aws-cdk-lib';
+import { Duration, Stack } from 'aws-cdk-lib';
 import { Rule, RuleTargetInput, Schedule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { Construct } from 'constructs';
-import { controlQueuePrefix } from '../shared/fleet-resources.ts';
+import { grantControlQueues } from './control-queues.ts';
 import type { FleetTable } from './fleet-table.ts';
 import { HandlerFunction, type HandlerFunctionProps } from './handler-function.ts';
 import type { WorkerService } from './worker-service.ts';
@@ -23,6 +23,8 @@ export interface RebalanceFunctionProps extends Omit<HandlerFunctionProps, 'prog
 
 /** Every minute: spreads load, says how many workers there should be, and stands in for a missing coordinator. */
 export class RebalanceFunction extends HandlerFunction {
+  readonly everyMinute: Rule;
+
   constructor(scope: Construct, id: string, props: RebalanceFunctionProps) {
     const { fleet, coordination, workers, minWorkers, maxWorkers, paused, ...rest } = props;
     super(scope, id, {
@@ -30,16 +32,17 @@ export class RebalanceFunction extends HandlerFunction {
       program: 'rebalance',
       description: 'Spreads shards over workers and sets their number, every minute',
       timeout,
+      ...(paused && { reservedConcurrency: 0 }),
       environment: {
         ...rest.environment,
         BATON_TABLE: coordination.table.tableName,
-        BATON_ECS_CLUSTER: workers.cluster.clusterName,
-        BATON_ECS_SERVICE: workers.service.serviceName,
+        BATON_ECS_CLUSTER: workers.clusterName,
+        BATON_ECS_SERVICE: workers.serviceName,
         BATON_MIN_WORKERS: String(minWorkers),
         BATON_MAX_WORKERS: String(maxWorkers),
       },
     });
-    coordination.table.grant(
+    coordination.grant(
       this.function,
       'dynamodb:BatchGetItem',
       'dynamodb:DeleteItem',
@@ -48,23 +51,25 @@ export class RebalanceFunction extends HandlerFunction {
       'dynamodb:Query',
       'dynamodb:UpdateItem',
     );
-    this.function.addToRolePolicy(
-      new PolicyStatement({
-        actions: ['sqs:DeleteQueue', 'sqs:SendMessage'],
-        resources: [Stack.of(this).formatArn({ service: 'sqs', resource: `${controlQueuePrefix(fleet)}*` })],
-      }),
-    );
+    grantControlQueues(this, {
+      fleet,
+      grantee: this.function,
+      actions: ['sqs:DeleteQueue', 'sqs:SendMessage'],
+      reason: 'It tells workers of moves.',
+    });
     this.function.addToRolePolicy(
       new PolicyStatement({
         actions: ['ecs:DescribeServices', 'ecs:UpdateService'],
-        resources: [workers.service.serviceArn],
+        resources: [
+          Stack.of(this).formatArn({
+            service: 'ecs',
+            resource: 'service',
+            resourceName: `${workers.clusterName}/${workers.serviceName}`,
+          }),
+        ],
       }),
     );
-    Validations.of(this).acknowledge({
-      id: `AwsSolutions::AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:sqs:<AWS::Region>:<AWS::AccountId>:${controlQueuePrefix(fleet)}*]`,
-      reason: 'It tells workers of moves, whose control queues are made when they start: only the prefix is known.',
-    });
-    new Rule(this, 'EveryMinute', {
+    this.everyMinute = new Rule(this, 'EveryMinute', {
       description: 'A round of rebalancing',
       enabled: !paused,
       schedule: Schedule.rate(Duration.minutes(1)),
@@ -73,5 +78,9 @@ export class RebalanceFunction extends HandlerFunction {
         new LambdaFunction(this.function, { event: RuleTargetInput.fromObject({}), retryAttempts: 0 }),
       ],
     });
+    // A round that comes upon a service just set to nothing would set it to the smallest number again; so when the
+    // fleet is paused the rounds end first. The function knows the service by its name alone, or this were a circle.
+    if (paused) workers.service.node.addDependency(this.everyMinute);
+    else this.everyMinute.node.addDependency(workers.service);
   }
 }

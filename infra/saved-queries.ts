@@ -5,7 +5,8 @@ import { Construct } from 'constructs';
 export const shardStatesQuery = [
   'filter msg in ["shard.held", "shard.ready", "shard.resumed", "shard.handoff", "shard.session_lost", "shard.session_given_up", "shard.stopped"]',
   'stats latest(msg) as state, latest(worker) as on, latest(@timestamp) as since by shard',
-  'sort by shard',
+  'sort shard asc',
+  'limit 10000',
 ] as const;
 
 interface SavedQuery {
@@ -71,10 +72,19 @@ const functionQueries: readonly SavedQuery[] = [
     ],
   },
   {
-    name: 'slow-invocations',
+    name: 'slow-events',
     lines: [
-      'filter type = "platform.report"',
-      'stats max(record.metrics.durationMs), pct(record.metrics.durationMs, 99), max(record.metrics.initDurationMs), count() by bin(5m), @log',
+      'filter message = "events.batch" and tookMs >= 2000',
+      'stats count() as batches, max(tookMs), max(slowestMs), pct(slowestMs, 50) by slowestHandler, slowestType',
+      'sort batches desc',
+    ],
+  },
+  {
+    name: 'answers-to-interactions',
+    lines: [
+      'filter message in ["interactions.answered", "interactions.answered_late"]',
+      'stats count() as answers, pct(ageMs, 50), pct(ageMs, 99), pct(arrivedAfterMs, 99) by command, way',
+      'sort answers desc',
     ],
   },
   {
@@ -88,16 +98,29 @@ const functionQueries: readonly SavedQuery[] = [
   },
 ];
 
+const stoppedWorkerQueries: readonly SavedQuery[] = [
+  {
+    name: 'stopped-workers',
+    lines: [
+      'fields @timestamp, detail.stopCode, detail.stoppedReason, detail.containers.0.exitCode, detail.taskArn',
+      'sort @timestamp desc',
+      'limit 200',
+    ],
+  },
+];
+
 export interface SavedQueriesProps {
   readonly fleet: string;
   readonly workerLogs: ILogGroup;
   readonly functionLogs: readonly ILogGroup[];
+  readonly stoppedWorkerLogs: ILogGroup;
 }
 
 /** Queries of CloudWatch Logs Insights that runbooks send people to, in the folder of the fleet. */
 export class SavedQueries extends Construct {
-  constructor(scope: Construct, id: string, { fleet, workerLogs, functionLogs }: SavedQueriesProps) {
+  constructor(scope: Construct, id: string, props: SavedQueriesProps) {
     super(scope, id);
+    const { fleet, workerLogs, functionLogs, stoppedWorkerLogs } = props;
     const save = (logGroups: readonly ILogGroup[]) => (query: SavedQuery) =>
       // The L2 construct puts the commands of a query into an order of its own.
       new CfnQueryDefinition(this, query.name, {
@@ -107,5 +130,6 @@ export class SavedQueries extends Construct {
       });
     workerQueries.forEach(save([workerLogs]));
     functionQueries.forEach(save(functionLogs));
+    stoppedWorkerQueries.forEach(save([stoppedWorkerLogs]));
   }
 }

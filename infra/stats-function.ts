@@ -1,5 +1,5 @@
-import { CfnOutput, Duration, Validations } from 'aws-cdk-lib';
-import { type IMetric, Metric } from 'aws-cdk-lib/aws-cloudwatch';
+import { CfnOutput, Duration, Stack, Validations } from 'aws-cdk-lib';
+import { type IMetric, MathExpression, Metric } from 'aws-cdk-lib/aws-cloudwatch';
 import { Rule, RuleTargetInput, Schedule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
 import { ManagedPolicy, PolicyStatement } from 'aws-cdk-lib/aws-iam';
@@ -7,6 +7,7 @@ import { FunctionUrl, FunctionUrlAuthType } from 'aws-cdk-lib/aws-lambda';
 import type { Construct } from 'constructs';
 import type { FleetQueue } from './fleet-queue.ts';
 import type { FleetTable } from './fleet-table.ts';
+import { levelOfCounted } from './log-metrics.ts';
 import { HandlerFunction, type HandlerFunctionProps } from './handler-function.ts';
 
 /** Thousands of leases are read in a second or two; the rest is patience. */
@@ -28,12 +29,17 @@ export const fleetMetrics = [
   'GatewayLatencyHighest',
   'Guilds',
   'IdentifiesRemaining',
+  'Shards',
   'ShardsNotReady',
   'ShardsSilent',
   'WorkerQueueAge',
   'Workers',
 ] as const;
 export type FleetMetric = (typeof fleetMetrics)[number];
+
+/** The same of each worker, by the dimension `worker`. */
+export const workerMetrics = ['WorkerCpu', 'WorkerGatewayEvents', 'WorkerMemory', 'WorkerShardsNotReady'] as const;
+export type WorkerMetric = (typeof workerMetrics)[number];
 
 /** Every minute: keeps the fleet's figures and turns them into metrics. Its URL, for principals of the account alone, answers the console. */
 export class StatsFunction extends HandlerFunction {
@@ -47,7 +53,7 @@ export class StatsFunction extends HandlerFunction {
     super(scope, id, {
       ...rest,
       // Metrics are lines of level info; a quieter function would measure nothing.
-      logLevel: ['warn', 'error', 'fatal', 'silent'].includes(rest.logLevel) ? 'info' : rest.logLevel,
+      logLevel: levelOfCounted(rest.logLevel),
       program: 'stats',
       description: 'Keeps the figures of the fleet, every minute, and answers the console',
       timeout,
@@ -61,7 +67,7 @@ export class StatsFunction extends HandlerFunction {
       },
     });
     this.#namespace = `Baton/${fleet}`;
-    coordination.table.grant(
+    coordination.grant(
       this.function,
       'dynamodb:BatchGetItem',
       'dynamodb:GetItem',
@@ -87,7 +93,8 @@ export class StatsFunction extends HandlerFunction {
     });
     this.url = new FunctionUrl(this, 'Url', { function: this.function, authType: FunctionUrlAuthType.AWS_IAM });
     this.readerPolicy = new ManagedPolicy(this, 'Reader', {
-      managedPolicyName: `${fleet}-console-reader`,
+      // Names of policies are the account's, in whatever Region.
+      managedPolicyName: `${fleet}-console-reader-${Stack.of(this).region}`,
       description: `Looks at the console of ${fleet}`,
       statements: [
         new PolicyStatement({ actions: ['lambda:InvokeFunctionUrl'], resources: [this.function.functionArn] }),
@@ -99,20 +106,29 @@ export class StatsFunction extends HandlerFunction {
       ],
     });
     new CfnOutput(this, 'ConsoleUrl', {
-      key: 'ConsoleUrl',
       description: 'For baton console --url',
       value: this.url.url,
     });
   }
 
   /** A figure of the fleet; of the values of a minute there is one. */
-  metric(metricName: FleetMetric, statistic: string, label: string = metricName): IMetric {
-    return new Metric({
-      namespace: this.#namespace,
-      metricName,
-      statistic,
-      period: Duration.minutes(1),
-      label,
+  metric(
+    metricName: FleetMetric,
+    statistic: string,
+    label: string = metricName,
+    period: Duration = Duration.minutes(1),
+  ): IMetric {
+    return new Metric({ namespace: this.#namespace, metricName, statistic, period, label });
+  }
+
+  /** A figure of every worker there is, for a graph; alarms take no search. */
+  metricOfWorkers(metricName: WorkerMetric): IMetric {
+    const period = Duration.minutes(1);
+    return new MathExpression({
+      expression: `SEARCH('{"${this.#namespace}",worker} MetricName="${metricName}"', 'Maximum', ${period.toSeconds()})`,
+      period,
+      // Each line goes by its worker.
+      label: '',
     });
   }
 }

@@ -3,6 +3,7 @@ import { type IVpc, Peer, Port, SecurityGroup } from 'aws-cdk-lib/aws-ec2';
 import {
   AvailabilityZoneRebalancing,
   AwsLogDriverMode,
+  type CfnCluster,
   Cluster,
   type ContainerDefinition,
   CpuArchitecture,
@@ -12,12 +13,12 @@ import {
   OperatingSystemFamily,
   Secret as ContainerSecret,
 } from 'aws-cdk-lib/aws-ecs';
-import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
-import { controlQueuePrefix, secretFields } from '../shared/fleet-resources.ts';
+import { parkedPartitionPrefix, secretFields } from '../shared/fleet-resources.ts';
 import type { BotSecret } from './bot-secret.ts';
 import type { HandlerLists } from './bundle.ts';
+import { grantControlQueues } from './control-queues.ts';
 import type { FleetQueue } from './fleet-queue.ts';
 import type { FleetTable } from './fleet-table.ts';
 import { workerImage } from './worker-image.ts';
@@ -59,6 +60,9 @@ export interface WorkerServiceProps {
 
 /** Gateway workers on ECS Fargate (arm64). A new task takes shards over before an old one is told to stop. */
 export class WorkerService extends Construct {
+  /** Names rather than references: whoever acts on the service need not be made after it. */
+  readonly clusterName: string;
+  readonly serviceName: string;
   readonly cluster: Cluster;
   readonly service: FargateService;
   readonly taskDefinition: FargateTaskDefinition;
@@ -68,11 +72,11 @@ export class WorkerService extends Construct {
   constructor(scope: Construct, id: string, props: WorkerServiceProps) {
     super(scope, id);
     const { fleet, vpc, capacity } = props;
-    this.cluster = new Cluster(this, 'Cluster', {
-      vpc,
-      clusterName: fleet,
-      enableFargateCapacityProviders: true,
-    });
+    this.clusterName = fleet;
+    this.serviceName = `${fleet}-workers`;
+    this.cluster = new Cluster(this, 'Cluster', { vpc, clusterName: this.clusterName });
+    // As a property of the cluster: the association that the CDK makes of it would be deleted while the service drains.
+    (this.cluster.node.defaultChild as CfnCluster).capacityProviders = ['FARGATE', 'FARGATE_SPOT'];
     Validations.of(this.cluster).acknowledge({
       id: 'AwsSolutions::AwsSolutions-ECS4',
       reason:
@@ -90,16 +94,13 @@ export class WorkerService extends Construct {
       runtimePlatform: { cpuArchitecture: CpuArchitecture.ARM64, operatingSystemFamily: OperatingSystemFamily.LINUX },
     });
     this.container = this.#addContainer(props);
+    // The CDK grants the secret itself, and not the use of its key.
+    props.secret.grantRead(this.taskDefinition.obtainExecutionRole());
     this.#grantTheWorkersActions(props);
     Validations.of(this.taskDefinition).acknowledge(
       {
         id: 'AwsSolutions::AwsSolutions-ECS2',
         reason: 'The variables are names and numbers; the token is injected from the secret.',
-      },
-      {
-        id: `AwsSolutions::AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:sqs:<AWS::Region>:<AWS::AccountId>:${controlQueuePrefix(fleet)}*]`,
-        reason:
-          'A worker makes its control queue when it starts and writes to those of the others: only the prefix is known.',
       },
       {
         id: 'AwsSolutions::AwsSolutions-IAM5[Resource::*]',
@@ -140,7 +141,7 @@ export class WorkerService extends Construct {
     });
   }
 
-  #addService({ fleet, vpc, capacity, paused }: WorkerServiceProps): FargateService {
+  #addService({ vpc, capacity, paused }: WorkerServiceProps): FargateService {
     const securityGroup = new SecurityGroup(this, 'Outbound', {
       vpc,
       description: 'Gateway workers: HTTPS out, nothing in',
@@ -149,7 +150,7 @@ export class WorkerService extends Construct {
     securityGroup.addEgressRule(Peer.anyIpv4(), Port.tcp(443), 'Discord and AWS');
     return new FargateService(this, 'Service', {
       cluster: this.cluster,
-      serviceName: `${fleet}-workers`,
+      serviceName: this.serviceName,
       taskDefinition: this.taskDefinition,
       securityGroups: [securityGroup],
       // Without a NAT gateway this is the way out; there is no way in.
@@ -168,7 +169,7 @@ export class WorkerService extends Construct {
 
   #grantTheWorkersActions({ fleet, coordination, directory, events, interactions }: WorkerServiceProps): void {
     const role = this.taskDefinition.taskRole;
-    coordination.table.grant(
+    coordination.grant(
       role,
       'dynamodb:BatchGetItem',
       'dynamodb:DeleteItem',
@@ -177,22 +178,22 @@ export class WorkerService extends Construct {
       'dynamodb:Query',
       'dynamodb:UpdateItem',
     );
-    directory.table.grant(role, 'dynamodb:PutItem');
+    directory.grantOnPartitions(role, `${parkedPartitionPrefix}*`, 'dynamodb:PutItem');
     events.queue.grant(role, 'sqs:SendMessage');
     interactions.queue.grant(role, 'sqs:SendMessage');
-    this.taskDefinition.addToTaskRolePolicy(
-      new PolicyStatement({
-        actions: [
-          'sqs:CreateQueue',
-          'sqs:DeleteMessage',
-          'sqs:DeleteQueue',
-          'sqs:ReceiveMessage',
-          'sqs:SendMessage',
-          'sqs:TagQueue',
-        ],
-        resources: [Stack.of(this).formatArn({ service: 'sqs', resource: `${controlQueuePrefix(fleet)}*` })],
-      }),
-    );
+    grantControlQueues(this.taskDefinition, {
+      fleet,
+      grantee: role,
+      actions: [
+        'sqs:CreateQueue',
+        'sqs:DeleteMessage',
+        'sqs:DeleteQueue',
+        'sqs:ReceiveMessage',
+        'sqs:SendMessage',
+        'sqs:TagQueue',
+      ],
+      reason: 'A worker empties its own and writes to those of the others.',
+    });
   }
 }
 

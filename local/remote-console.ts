@@ -93,7 +93,7 @@ async function failureOf(response: Response): Promise<BatonError> {
   if (response.status === 403) {
     return new BatonError(
       'REQUEST_FAILED',
-      `${host} refuses these credentials (403): they need the policy <fleet>-console-reader, or -operator to act`,
+      `${host} refuses these credentials (403): they need the policy <fleet>-console-reader-<Region>, or -operator-<Region> to act`,
     );
   }
   const body = (await response.json().catch(() => ({}))) as { error?: { message?: string } };

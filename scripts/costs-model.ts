@@ -78,19 +78,29 @@ const reportSeconds = 5;
 const itemBytes = { checkpoint: 200, checkpointPerShard: 32, reportPerShard: 30, lease: 250, workerRecord: 350 };
 /** A change of a channel, thread or role: the item of its kind, now and then the head; head and kind are read first. */
 const directoryUnits = { writes: 1.5, reads: 2 };
-const alarmCount = 27;
+const alarmCount = 29;
 /** Metrics from logs that occur in a normal month; the others cost nothing while they are silent. */
 const usualLogMetricCount = 6;
 /** Metrics that the stats function writes: of the fleet, and of each worker. */
-const fleetMetricCount = 11;
+const fleetMetricCount = 12;
 const workerMetricCount = 4;
 /** Of the figures of shards that are kept each minute. */
 const shardsPerStatsItem = 256;
 const statsItemBytes = 3200;
 const minuteSeconds = 60;
+const minutesPerMonth = secondsPerMonth / minuteSeconds;
 /** Bytes that a worker and an invocation log. */
 const workerLogBytesPerSecond = 50;
-const interactionLogBytes = 900;
+const interactionLogBytes = 400;
+/** The stats function writes a line of metrics of the fleet and one of each worker, every minute. */
+const fleetMetricsBytes = 900;
+const workerMetricsBytes = 350;
+/** Rebalance and stats run every minute, the directory every five; each reads the leases. */
+const upkeepRoundsPerMinute = 2.2;
+const upkeepMemoryMb = 512;
+const upkeepMs = { round: 1000, perShard: 0.1 };
+/** Ages of the two queues, which SQS itself does not tell. */
+const metricReadsPerMinute = 2;
 
 /** Estimates a month of a fleet in us-east-1. Pure arithmetic over `infra/prices.ts`. */
 export function estimateCosts(input: CostInput): CostEstimate {
@@ -228,22 +238,29 @@ function queueCosts({ interactions }: CostInput, flow: EventFlow, workers: numbe
 }
 
 function functionCosts(input: CostInput, { events, invocations }: EventFlow): CostLine[] {
-  const { interactions, handlerMsPerEvent, functionMemoryMb } = input;
-  const gb = functionMemoryMb / 1024;
+  const { shards, interactions, handlerMsPerEvent, functionMemoryMb } = input;
+  const rounds = upkeepRoundsPerMinute / minuteSeconds;
   const busyMs = invocations * invocationMs + events * handlerMsPerEvent;
-  const cost = (calls: number, ms: number) =>
+  const cost = (calls: number, ms: number, memoryMb: number) =>
     perMillion(calls, prices.lambda.perMillionInvocations) +
-    (ms / 1000) * gb * prices.lambda.armPerGbSecond * secondsPerMonth;
+    (ms / 1000) * (memoryMb / 1024) * prices.lambda.armPerGbSecond * secondsPerMonth;
   return [
     {
       what: 'Lambda events',
-      dollars: cost(invocations, busyMs),
+      dollars: cost(invocations, busyMs, functionMemoryMb),
       because: `${figure(invocations)} invocations a second, ${handlerMsPerEvent} ms an event`,
     },
     {
       what: 'Lambda interactions',
-      dollars: cost(interactions, interactions * interactionMs),
+      dollars: cost(interactions, interactions * interactionMs, functionMemoryMb),
       because: `${figure(interactions)} a second of ${interactionMs} ms`,
+    },
+    {
+      what: 'Every minute',
+      dollars:
+        cost(rounds, rounds * (upkeepMs.round + shards * upkeepMs.perShard), upkeepMemoryMb) +
+        (metricReadsPerMinute * minutesPerMonth * prices.cloudwatch.perThousandReads) / 1000,
+      because: 'rounds of rebalancing, stats and the directory, and the ages of the queues',
     },
   ];
 }
@@ -296,7 +313,11 @@ function tableCosts({ shards, interactions, directoryShare }: CostInput, flow: E
 function watchingCosts({ interactions }: CostInput, workers: number): CostLine[] {
   const { perMetric, perAlarm, perDashboard, logsPerGb } = prices.cloudwatch;
   const metricCount = usualLogMetricCount + fleetMetricCount + workers * workerMetricCount;
-  const logBytes = (workers * workerLogBytesPerSecond + interactions * interactionLogBytes) * secondsPerMonth;
+  const logBytesPerSecond =
+    workers * workerLogBytesPerSecond +
+    interactions * interactionLogBytes +
+    (fleetMetricsBytes + workers * workerMetricsBytes) / minuteSeconds;
+  const logBytes = logBytesPerSecond * secondsPerMonth;
   return [
     {
       what: 'CloudWatch',

@@ -3,7 +3,7 @@
  * read it here. Durations are seconds, as SQS and CloudFormation count.
  */
 export interface QueueSettings {
-  /** FIFO, in high-throughput mode: order and deduplication per message group. */
+  /** FIFO, in high-throughput mode and its dead letters likewise: order and deduplication per message group. */
   readonly fifo: boolean;
   readonly visibilityTimeoutSeconds: number;
   readonly retentionSeconds: number;
@@ -20,17 +20,15 @@ export const functionTimeoutSeconds = { events: 30, interactions: 15 } as const;
 /** Lambda, "Using Lambda with Amazon SQS": a message stays hidden for six times the longest run of its function. */
 const visibilityPerFunctionTimeout = 6;
 
-const deadLetters = {
-  // High, so that a throttled function does not push healthy messages out (protocol, "From the queue to the handler").
-  maxReceiveCount: 100,
-  deadLetterRetentionSeconds: 14 * daySeconds,
-} as const;
+const deadLetterRetentionSeconds = 14 * daySeconds;
 
 export const eventsQueueSettings: QueueSettings = {
   fifo: true,
   visibilityTimeoutSeconds: visibilityPerFunctionTimeout * functionTimeoutSeconds.events,
   retentionSeconds: 4 * daySeconds,
-  ...deadLetters,
+  // High, so that a throttled function does not push healthy messages out (protocol, "From the queue to the handler").
+  maxReceiveCount: 100,
+  deadLetterRetentionSeconds,
 };
 
 export const interactionsQueueSettings: QueueSettings = {
@@ -38,11 +36,19 @@ export const interactionsQueueSettings: QueueSettings = {
   visibilityTimeoutSeconds: visibilityPerFunctionTimeout * functionTimeoutSeconds.interactions,
   // Discord takes an answer for three seconds, and a follow-up for fifteen minutes.
   retentionSeconds: 15 * 60,
-  ...deadLetters,
+  // Ten deliveries fit into that time, and the first of them is the one that counts.
+  maxReceiveCount: 5,
+  deadLetterRetentionSeconds,
 };
 
 /** Key of both tables, the coordination table and the directory; both parts are strings. */
 export const tableKey = { partition: 'pk', sort: 'sk' } as const;
+
+/** Partitions of the coordination table that hold replies to requests: the prefix and the request's id. */
+export const replyPartitionPrefix = 'REPLY#';
+
+/** Partitions of the directory that hold frames that SQS cannot carry: the prefix and the shard. */
+export const parkedPartitionPrefix = 'PARKED#';
 
 /** Epoch seconds after which DynamoDB may delete an item. */
 export const timeToLiveAttribute = 'expiresAt';

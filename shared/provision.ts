@@ -155,17 +155,16 @@ class ProvisionRun {
     settings: QueueSettings,
   ): Promise<{ queueUrl: string; deadLetterQueueUrl: string }> {
     const name = queueNameOf(nameOrUrl);
+    const kind: QueueAttributes = settings.fifo
+      ? { FifoQueue: 'true', DeduplicationScope: 'messageGroup', FifoThroughputLimit: 'perMessageGroupId' }
+      : {};
     const deadLetterQueueUrl = await this.#ensureQueue(deadLetterQueueName(name), {
-      ...(settings.fifo && { FifoQueue: 'true' }),
+      ...kind,
       MessageRetentionPeriod: String(settings.deadLetterRetentionSeconds),
     });
     const { QueueArn: deadLetterTargetArn } = await this.#queueAttributes(deadLetterQueueUrl, ['QueueArn']);
     const queueUrl = await this.#ensureQueue(name, {
-      ...(settings.fifo && {
-        FifoQueue: 'true',
-        DeduplicationScope: 'messageGroup',
-        FifoThroughputLimit: 'perMessageGroupId',
-      }),
+      ...kind,
       VisibilityTimeout: String(settings.visibilityTimeoutSeconds),
       MessageRetentionPeriod: String(settings.retentionSeconds),
       RedrivePolicy: JSON.stringify({ deadLetterTargetArn, maxReceiveCount: settings.maxReceiveCount }),

@@ -54,6 +54,9 @@ export const defaultEventsLimits: EventsLimits = {
   parallelGuilds: 100,
 };
 
+/** At the usual rates a shard whose batches take longer falls behind. */
+const slowBatchMs = 2000;
+
 /** An event that went through the handlers, or to the dead letters. For ledgers and live views. */
 export interface ObservedEvent {
   readonly type: string;
@@ -162,6 +165,8 @@ export class EventsInvocation {
   /** Resolves when running handlers are not waited for any longer. */
   readonly #graceOver: Promise<TryOutcome>;
   readonly #ran = new Set<EventDefinition>();
+  readonly #startedMs: number;
+  #slowest: { readonly handler: string; readonly type: string; readonly ms: number } | undefined;
   readonly #summary: BatchSummary;
 
   constructor(deps: EventsDeps, remainingMs: number) {
@@ -169,6 +174,7 @@ export class EventsInvocation {
     this.#limits = { ...defaultEventsLimits, ...deps.limits };
     const { stopMarginMs, stopGraceMs, eventTimeoutMs } = this.#limits;
     const { clock } = deps;
+    this.#startedMs = clock.monotonicMs();
     const graceOverInMs = Math.max(0, remainingMs - stopMarginMs);
     const stopInMs = Math.max(0, graceOverInMs - stopGraceMs);
     this.#eventTimeoutMs = Math.min(eventTimeoutMs, remainingMs / 2);
@@ -435,7 +441,7 @@ export class EventsInvocation {
           running = new RunningEvent(work.delivery, event, attempt, this.#scope);
           started = this.#start(handler, event, running);
         }
-        const outcome: TryOutcome = started ? await this.#settleTry(running, started) : { kind: 'handled' };
+        const outcome: TryOutcome = started ? await this.#settleTry(running, started, handler) : { kind: 'handled' };
         started = undefined;
         if (outcome.kind === 'handled') break;
         const failed = this.#failureOf(outcome, handler, attempt);
@@ -451,7 +457,12 @@ export class EventsInvocation {
     return this.#end(work, event, 'handled');
   }
 
-  async #settleTry(running: RunningEvent, started: Promise<void>): Promise<TryOutcome> {
+  async #settleTry(
+    running: RunningEvent,
+    started: Promise<void>,
+    { name: handler }: RegisteredEvent,
+  ): Promise<TryOutcome> {
+    const startedMs = this.#deps.clock.monotonicMs();
     const limit = Promise.withResolvers<TryOutcome>();
     const timer = this.#deps.clock.schedule(this.#eventTimeoutMs, () => limit.resolve({ kind: 'timedOut' }));
     const ended = started.then(
@@ -464,6 +475,8 @@ export class EventsInvocation {
       return outcome;
     } finally {
       timer.cancel();
+      const ms = Math.round(this.#deps.clock.monotonicMs() - startedMs);
+      if (ms > (this.#slowest?.ms ?? 0)) this.#slowest = { handler, type: running.type, ms };
     }
   }
 
@@ -599,8 +612,11 @@ export class EventsInvocation {
     summary.unfinished = failures.size;
     const { retried, deadLettered, alreadyDone, skippedByGuard, holes } = summary;
     const smooth = failures.size + retried + deadLettered + alreadyDone + skippedByGuard + holes === 0;
-    if (smooth) this.#deps.logger.debug(summary, 'events.batch');
-    else this.#deps.logger.warn({ ...summary, failures: Object.fromEntries(failures) }, 'events.batch');
+    const tookMs = Math.round(this.#deps.clock.monotonicMs() - this.#startedMs);
+    const { handler: slowestHandler, type: slowestType, ms: slowestMs } = this.#slowest ?? {};
+    const fields = { ...summary, tookMs, slowestHandler, slowestType, slowestMs };
+    if (smooth && tookMs < slowBatchMs) this.#deps.logger.debug(fields, 'events.batch');
+    else this.#deps.logger.warn({ ...fields, failures: Object.fromEntries(failures) }, 'events.batch');
     this.#deps.observeBatch?.(summary);
   }
 

@@ -18,6 +18,9 @@ const answerWithinMs = 3000;
 /** A handler that has not answered by then is deferred; the rest is for the way to Discord, which may be a request. */
 const deferAfterMs = 2000;
 
+/** A first answer that is older leaves too little of Discord's three seconds. */
+const lateAfterMs = 2500;
+
 /** What became of an interaction. */
 export type InteractionOutcome =
   | 'answered'
@@ -102,7 +105,15 @@ export async function runInteraction(deps: InteractionsDeps, arrival: Arrival): 
     return observed('duplicate');
   }
   const { api } = deps.services;
-  const { firstAnswer } = arrival;
+  const firstAnswer: FirstAnswerWay = {
+    takesFiles: arrival.firstAnswer.takesFiles,
+    async send(body, files) {
+      await arrival.firstAnswer.send(body, files);
+      const fields = { ageMs: Math.round(ageMs()), arrivedAfterMs: Math.round(ageAtStartMs) };
+      if (fields.ageMs < lateAfterMs) log.info(fields, 'interactions.answered');
+      else log.warn(fields, 'interactions.answered_late');
+    },
+  };
   const answer = new InteractionAnswer({ api, interaction, firstAnswer, signal: deadlines.everything, clock });
   if (!routed || !shard) {
     log.error({ type: interaction.type, name: nameOf(interaction) }, 'interactions.unknown');

@@ -11,6 +11,7 @@ export function embeddedMetrics(fleet: string, point: FleetPoint, workers: reado
   const { atMs } = point;
   return [
     line({ fleet, atMs, dimensions: {} }, [
+      ['Shards', 'Count', point.shards],
       ['ShardsNotReady', 'Count', Math.max(0, point.shards - point.shardsReady)],
       ['ShardsSilent', 'Count', point.shardsSilent],
       ['Workers', 'Count', point.workers],

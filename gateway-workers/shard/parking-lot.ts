@@ -1,5 +1,6 @@
 import { PutCommand, type DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import type { Clock } from '../../shared/clock.ts';
+import { parkedPartitionPrefix } from '../../shared/fleet-resources.ts';
 import { type ShardAddress, shardKey } from '../../shared/sharding.ts';
 import type { KeptFrame } from '../publishing/pack.ts';
 
@@ -32,7 +33,7 @@ export class DynamoDbParkingLot implements ParkingLot {
         new PutCommand({
           TableName: this.#tableName,
           Item: {
-            pk: `PARKED#${shardKey(shard)}`,
+            pk: `${parkedPartitionPrefix}${shardKey(shard)}`,
             sk: `${session}#${String(frame.seq).padStart(16, '0')}#${part}`,
             format: 1,
             type: frame.type,

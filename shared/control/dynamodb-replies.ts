@@ -1,6 +1,7 @@
 import { DeleteCommand, type DynamoDBDocumentClient, PutCommand, QueryCommand } from '@aws-sdk/lib-dynamodb';
 import type { Clock } from '../clock.ts';
 import { StoreUnavailable } from '../coordination/store.ts';
+import { replyPartitionPrefix } from '../fleet-resources.ts';
 import { type Replies, type Reply, replyLifetimeMs } from './replies.ts';
 
 /** An item holds 400 KB, keys and all. */
@@ -94,5 +95,5 @@ export class DynamoDbReplies implements Replies {
   }
 }
 
-const partitionOf = (id: string): string => `REPLY#${id}`;
+const partitionOf = (id: string): string => `${replyPartitionPrefix}${id}`;
 const sortKeyOf = (from: string, part: number): string => `${from}#${String(part).padStart(4, '0')}`;

@@ -62,6 +62,9 @@ describe('queues', () => {
     template.hasResourceProperties('AWS::SQS::Queue', {
       QueueName: 'baton-events-dlq.fifo',
       FifoQueue: true,
+      // A release that breaks a handler buries hundreds of events a second.
+      DeduplicationScope: 'messageGroup',
+      FifoThroughputLimit: 'perMessageGroupId',
       MessageRetentionPeriod: eventsQueueSettings.deadLetterRetentionSeconds,
     });
   });
@@ -74,6 +77,14 @@ describe('queues', () => {
       MessageRetentionPeriod: 900,
     });
     template.hasResourceProperties('AWS::SQS::Queue', { QueueName: 'baton-interactions-dlq' });
+  });
+
+  test.each([
+    ['events', eventsQueueSettings],
+    ['interactions', interactionsQueueSettings],
+  ])('of %s give a message up while it is still there', (_, settings) => {
+    const { maxReceiveCount, visibilityTimeoutSeconds, retentionSeconds } = settings;
+    expect(maxReceiveCount * visibilityTimeoutSeconds).toBeLessThan(retentionSeconds);
   });
 
   test('hide a message for six runs of the function that gets it', () => {
@@ -151,6 +162,11 @@ describe('workers', () => {
     });
   });
 
+  test("have Fargate's capacity in their cluster itself: an association could go while the service still drains", () => {
+    template.hasResourceProperties('AWS::ECS::Cluster', { CapacityProviders: ['FARGATE', 'FARGATE_SPOT'] });
+    template.resourceCountIs('AWS::ECS::ClusterCapacityProviderAssociations', 0);
+  });
+
   test('read the token from the secret, which the template does not hold', () => {
     template.hasResourceProperties('AWS::ECS::TaskDefinition', {
       ContainerDefinitions: [
@@ -160,7 +176,8 @@ describe('workers', () => {
       ],
     });
     template.hasResource('AWS::SecretsManager::Secret', {
-      DeletionPolicy: 'Retain',
+      DeletionPolicy: 'RetainExceptOnCreate',
+      UpdateReplacePolicy: 'Retain',
       Properties: { Name: 'baton/discord', SecretString: Match.absent(), GenerateSecretString: Match.absent() },
     });
   });
@@ -193,7 +210,8 @@ describe('functions', () => {
         Variables: Match.objectLike({
           BATON_MIN_WORKERS: '2',
           BATON_MAX_WORKERS: '20',
-          BATON_ECS_CLUSTER: ref(fleet.workers.cluster),
+          BATON_ECS_CLUSTER: 'baton',
+          BATON_ECS_SERVICE: 'baton-workers',
           BATON_HEARTBEAT_MS: '5000',
         }),
       },
@@ -219,8 +237,8 @@ describe('functions', () => {
         FunctionName: { 'Fn::GetAtt': [endpoint.Ref, 'Arn'] },
       });
     }
-    template.hasOutput('InteractionsEndpointUrl', {});
-    const { template: unbounded } = synthesizeFleet({ endpointReservedConcurrency: 'none' });
+    template.hasOutput('*', { Description: Match.stringLikeRegexp('Interactions Endpoint URL') });
+    const { template: unbounded } = synthesizeFleet({ endpointReservedConcurrency: undefined });
     unbounded.hasResourceProperties('AWS::Lambda::Function', {
       FunctionName: 'baton-interactions-endpoint',
       ReservedConcurrentExecutions: Match.absent(),

@@ -30,8 +30,9 @@ test.each(['stats', 'operate'])('the URL of %s answers signed requests alone', (
 
 test('readers may ask the stats function alone, operators both, and each only by its URL', () => {
   const statementsOf = (policy: string): { Action: string; Resource: unknown; Condition?: unknown }[] => {
+    const name = { 'Fn::Join': ['', [`${policy}-`, { Ref: 'AWS::Region' }]] };
     const [found] = Object.values(
-      template.findResources('AWS::IAM::ManagedPolicy', { Properties: { ManagedPolicyName: policy } }),
+      template.findResources('AWS::IAM::ManagedPolicy', { Properties: { ManagedPolicyName: name } }),
     );
     return found?.['Properties'].PolicyDocument.Statement as never;
   };

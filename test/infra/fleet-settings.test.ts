@@ -1,8 +1,11 @@
+import type { CfnElement } from 'aws-cdk-lib';
+import type { IConstruct } from 'constructs';
 import { describe, expect, test } from 'vitest';
+import type { BatonFleetProps } from '../../infra/baton-fleet.ts';
 import { setByTheStack } from '../../infra/fleet-settings.ts';
 import { stages } from '../../infra/stages.ts';
 import { synthesizeFleet } from './synthesized-fleet.ts';
-import { plain, workerEnvironment } from './template-reader.ts';
+import { plain, propertiesOf, workerEnvironment } from './template-reader.ts';
 
 const { capacity } = stages.prod;
 
@@ -17,10 +20,19 @@ describe('settings that are refused when the template is made', () => {
     [{ totalShards: 1.5 }, 'BATON_TOTAL_SHARDS="1.5" must be auto or a whole number'],
     [{ fleet: '9 lives' }, 'BATON_FLEET="9 lives" must be'],
     [{ secretArn: 'baton/discord' }, 'secretArn=baton/discord must be the ARN'],
+    [{ secretEncryptionKey: {} as never }, 'secretEncryptionKey is that of the secret that secretArn names'],
     [{ directoryEntities: 'everything' }, 'BATON_DIRECTORY="everything" must be off or entities'],
     [{ directoryPreload: 'members' }, 'BATON_DIRECTORY must name them, too'],
-    [{ interactionsReservedConcurrency: 1 }, 'interactionsReservedConcurrency=1'],
-    [{ endpointReservedConcurrency: 1 }, 'endpointReservedConcurrency=1 must be none or a whole number'],
+    [{ eventsConcurrency: 1 }, 'eventsConcurrency=1 must be a whole number from 2 to 1000'],
+    [{ interactionsConcurrency: 1001 }, 'interactionsConcurrency=1001 must be a whole number from 2 to 1000'],
+    [
+      { interactionsReservedConcurrency: 49 },
+      'interactionsReservedConcurrency=49 must be a whole number from interactionsConcurrency=50 to 1000',
+    ],
+    [{ endpointReservedConcurrency: 1 }, 'endpointReservedConcurrency=1 must be a whole number from 2 to 1000'],
+    [{ functionMemoryMb: 64 }, 'functionMemoryMb=64 must be a whole number from 128 to 10240'],
+    [{ logLevel: 'error' as never }, 'logLevel=error must be one of warn, info, debug, trace'],
+    [{ alarmEmail: 'notanaddress' }, 'alarmEmail=notanaddress must be an address'],
     [{ handlers: 'nowhere' }, /handlers=.*nowhere must be a folder/],
     [{ workerEnvironment: { BATON_LINGER_MS: 'soon' } }, 'BATON_LINGER_MS="soon" must be a whole number'],
     [{ workerEnvironment: { BATON_TABLE: 'mine' } }, 'workerEnvironment.BATON_TABLE is set by the stack'],
@@ -41,6 +53,43 @@ test('every variable of the workers that the stack sets is refused there', () =>
   expect(set.sort()).toEqual([...setByTheStack].sort());
 });
 
+test('functions get the concurrency and memory that are asked for', () => {
+  const { template } = synthesizeFleet({
+    eventsConcurrency: 256,
+    interactionsConcurrency: 20,
+    interactionsReservedConcurrency: 20,
+    functionMemoryMb: 768,
+  });
+  for (const MaximumConcurrency of [256, 20]) {
+    template.hasResourceProperties('AWS::Lambda::EventSourceMapping', { ScalingConfig: { MaximumConcurrency } });
+  }
+  const memoryOf = (name: string) =>
+    propertiesOf(plain(template), 'AWS::Lambda::Function', { FunctionName: `baton-${name}` })['MemorySize'];
+  expect(['events', 'interactions', 'interactions-endpoint', 'stats'].map(memoryOf)).toEqual([768, 768, 1024, 512]);
+});
+
+test('prod keeps concurrency for interactions, dev none: a new account has none to keep', () => {
+  const keptBy = (props: Partial<BatonFleetProps>) =>
+    Object.values(plain(synthesizeFleet(props).template).Resources)
+      .filter(({ Properties }) => 'ReservedConcurrentExecutions' in Properties)
+      .map(({ Properties }) => Properties['FunctionName']);
+  expect(keptBy({})).toEqual(['baton-interactions', 'baton-interactions-endpoint']);
+  const none = { interactionsReservedConcurrency: undefined, endpointReservedConcurrency: undefined };
+  expect(keptBy({ ...none, ...stages.dev })).toEqual([]);
+});
+
+test('a fleet that logs warnings alone logs what is counted none the less', () => {
+  const template = plain(synthesizeFleet({ logLevel: 'warn' }).template);
+  expect(workerEnvironment(template)['BATON_LOG_LEVEL']).toBe('info');
+  for (const [name, ApplicationLogLevel] of [
+    ['stats', 'INFO'],
+    ['events', 'WARN'],
+  ]) {
+    const { LoggingConfig } = propertiesOf(template, 'AWS::Lambda::Function', { FunctionName: `baton-${name}` });
+    expect(LoggingConfig).toMatchObject({ ApplicationLogLevel });
+  }
+});
+
 test('further variables reach the workers', () => {
   const { template } = synthesizeFleet({ workerEnvironment: { BATON_LINGER_MS: '500' }, totalShards: 32 });
   const [task] = Object.values(template.findResources('AWS::ECS::TaskDefinition'));
@@ -58,8 +107,38 @@ test('a paused fleet has everything but running workers', () => {
   template.hasResourceProperties('AWS::Events::Rule', { State: 'DISABLED' });
 });
 
+test('a fleet is paused in an order in which no round brings its workers back', () => {
+  const roundsOf = (paused: boolean) => {
+    const { fleet, stack, template } = synthesizeFleet({ paused });
+    const idOf = (construct: IConstruct) => stack.getLogicalId(construct.node.defaultChild as CfnElement);
+    const dependenciesOf = (id: string) => plain(template).Resources[id]?.DependsOn ?? [];
+    const [rule, service] = [idOf(fleet.rebalanceFunction.everyMinute), idOf(fleet.workers.service)];
+    const waits = { service: dependenciesOf(service).includes(rule), rule: dependenciesOf(rule).includes(service) };
+    return {
+      waits,
+      reserved: propertiesOf(plain(template), 'AWS::Lambda::Function', { FunctionName: 'baton-rebalance' })[
+        'ReservedConcurrentExecutions'
+      ],
+    };
+  };
+  expect(roundsOf(true)).toEqual({ waits: { service: true, rule: false }, reserved: 0 });
+  expect(roundsOf(false)).toEqual({ waits: { service: false, rule: true }, reserved: undefined });
+});
+
 test('nothing of the dev stage is left but its secret', () => {
   const { template } = synthesizeFleet(stages.dev);
-  const kept = Object.values(plain(template).Resources).filter(({ DeletionPolicy }) => DeletionPolicy === 'Retain');
+  const kept = Object.values(plain(template).Resources).filter(({ DeletionPolicy }) =>
+    DeletionPolicy?.startsWith('Retain'),
+  );
   expect(kept.map(({ Type }) => Type)).toEqual(['AWS::SecretsManager::Secret']);
+});
+
+test('of a first deployment that fails only the protected tables are left, so that the next one can take their place', () => {
+  const policies = Map.groupBy(
+    Object.values(plain(synthesizeFleet().template).Resources),
+    ({ DeletionPolicy }) => DeletionPolicy,
+  );
+  const typesWith = (policy: string) => [...new Set(policies.get(policy)?.map(({ Type }) => Type))].sort();
+  expect(typesWith('Retain')).toEqual(['AWS::DynamoDB::GlobalTable']);
+  expect(typesWith('RetainExceptOnCreate')).toEqual(['AWS::Logs::LogGroup', 'AWS::SecretsManager::Secret']);
 });

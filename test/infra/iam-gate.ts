@@ -15,6 +15,8 @@ export interface IamGateOptions {
 interface AwsRequest {
   readonly action: string;
   readonly resources: readonly string[];
+  /** Partition key of the only item that it is about, as `dynamodb:LeadingKeys` has it. */
+  readonly leadingKey?: string | undefined;
 }
 
 /** Where requests of a program go through on their way to the emulators, which know no rights: IAM as far as it is used here. */
@@ -41,6 +43,7 @@ export class IamGate implements AsyncDisposable {
       'secretsmanager:GetSecretValue': { ARN: options.secret.arn, SecretString: options.secret.value },
       'ecs:DescribeServices': { services: [{ desiredCount: 1, deployments: [{}] }] },
       'ecs:UpdateService': {},
+      'cloudwatch:GetMetricStatistics': { Datapoints: [] },
     };
     this.#server = createServer((incoming, outgoing) => {
       const chunks: Buffer[] = [];
@@ -57,6 +60,7 @@ export class IamGate implements AsyncDisposable {
       AWS_ENDPOINT_URL_SQS: url,
       AWS_ENDPOINT_URL_SECRETS_MANAGER: url,
       AWS_ENDPOINT_URL_ECS: url,
+      AWS_ENDPOINT_URL_CLOUDWATCH: url,
       AWS_ACCESS_KEY_ID: 'local',
       AWS_SECRET_ACCESS_KEY: 'local',
     };
@@ -69,8 +73,9 @@ export class IamGate implements AsyncDisposable {
 
   #take(incoming: IncomingMessage, body: Buffer, outgoing: ServerResponse): void {
     const target = incoming.headers['x-amz-target'] as string;
-    const { action, resources } = awsRequest(target, body, this.#options.secret.arn);
-    const forbidden = resources.filter((resource) => !this.#allows(action, resource));
+    const asked = awsRequest(target, body, this.#options.secret.arn);
+    const { action, resources } = asked;
+    const forbidden = resources.filter((resource) => !this.#allows(asked, resource));
     for (const resource of resources) {
       const what = `${action} on ${resource}`;
       if (forbidden.includes(resource)) this.refused.add(what);
@@ -109,16 +114,29 @@ export class IamGate implements AsyncDisposable {
     onward.end(body);
   }
 
-  #allows(action: string, resource: string): boolean {
+  #allows({ action, leadingKey }: AwsRequest, resource: string): boolean {
     return this.#options.statements.some(
-      ({ Effect, Action, Resource }) =>
+      ({ Effect, Action, Resource, Condition }) =>
         Effect === 'Allow' &&
         [Action].flat().includes(action) &&
-        ([Resource].flat() as string[]).some((pattern) =>
-          pattern.endsWith('*') ? resource.startsWith(pattern.slice(0, -1)) : resource === pattern,
-        ),
+        ([Resource].flat() as string[]).some((pattern) => isLike(resource, pattern)) &&
+        (Condition === undefined || leadingKeysOf(Condition).some((pattern) => isLike(leadingKey ?? '', pattern))),
     );
   }
+}
+
+function isLike(text: string, pattern: string): boolean {
+  return pattern.endsWith('*') ? text.startsWith(pattern.slice(0, -1)) : text === pattern;
+}
+
+/** The only condition there is. @throws {Error} for another one. */
+function leadingKeysOf(condition: NonNullable<PolicyStatement['Condition']>): readonly string[] {
+  const [[operator, keys] = [], ...others] = Object.entries(condition);
+  const patterns = keys?.['dynamodb:LeadingKeys'];
+  if (operator !== 'ForAllValues:StringLike' || !Array.isArray(patterns) || others.length > 0) {
+    throw new Error(`condition ${JSON.stringify(condition)} is not known here`);
+  }
+  return patterns as string[];
 }
 
 const services: Readonly<Record<string, string>> = {
@@ -126,6 +144,7 @@ const services: Readonly<Record<string, string>> = {
   AmazonSQS: 'sqs',
   secretsmanager: 'secretsmanager',
   AmazonEC2ContainerServiceV20141113: 'ecs',
+  GraniteServiceVersion20100801: 'cloudwatch',
 };
 
 /** Actions of IAM whose name is not that of the API's operation (IAM, "Actions, resources, and condition keys"). */
@@ -139,6 +158,8 @@ function awsRequest(target: string, body: Buffer, secretArn: string): AwsRequest
   const action = `${services[service]}:${actionNames[operation] ?? operation}`;
   const input = JSON.parse(body.toString()) as {
     TableName?: string;
+    Key?: { pk: { S: string } };
+    Item?: { pk: { S: string } };
     RequestItems?: Record<string, unknown>;
     QueueUrl?: string;
     QueueName?: string;
@@ -149,11 +170,14 @@ function awsRequest(target: string, body: Buffer, secretArn: string): AwsRequest
   const tables = input.TableName === undefined ? Object.keys(input.RequestItems ?? {}) : [input.TableName];
   const queue = input.QueueName ?? input.QueueUrl?.split('/').at(-1);
   const arn = (resource: string) => `arn:aws:${services[service]}:us-east-1:000000000000:${resource}`;
-  if (services[service] === 'dynamodb') return { action, resources: tables.map((table) => arn(`table/${table}`)) };
+  if (services[service] === 'dynamodb') {
+    const leadingKey = (input.Key ?? input.Item)?.pk.S;
+    return { action, leadingKey, resources: tables.map((table) => arn(`table/${table}`)) };
+  }
   if (services[service] === 'sqs') return { action, resources: [arn(queue ?? '')] };
   if (services[service] === 'ecs') {
     const names = input.services ?? [input.service ?? ''];
     return { action, resources: names.map((name) => arn(`service/${input.cluster}/${name}`)) };
   }
-  return { action, resources: [secretArn] };
+  return { action, resources: [services[service] === 'cloudwatch' ? '*' : secretArn] };
 }

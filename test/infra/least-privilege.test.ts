@@ -198,3 +198,24 @@ test('only the control queues of this fleet are reached by prefix', () => {
   const creating = statementsOfRole(template, roleId).find(({ Action }) => Action.includes('sqs:CreateQueue'));
   expect(JSON.stringify(creating?.Resource)).toContain(':baton-control-*"');
 });
+
+test('handlers delete replies and workers park frames, and neither touches other items by it', () => {
+  const conditionsOf = (functionName: string, action: string) => {
+    const { Role } = propertiesOf(template, 'AWS::Lambda::Function', { FunctionName: functionName });
+    return statementsOfRole(template, roleOf(Role))
+      .filter(({ Action, Resource }) => [Action].flat().includes(action) && isCoordination(Resource))
+      .map(({ Condition }) => Condition);
+  };
+  const isCoordination = (resource: unknown) => JSON.stringify(resource).includes('FleetCoordinationTable');
+  const onReplies = { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['REPLY#*'] } };
+  for (const name of ['baton-events', 'baton-interactions', 'baton-interactions-endpoint', 'baton-directory']) {
+    expect(conditionsOf(name, 'dynamodb:DeleteItem')).toEqual([onReplies]);
+  }
+  const { roleId } = deployed[0] as DeployedProgram;
+  const parking = statementsOfRole(template, roleId).filter(({ Resource }) =>
+    JSON.stringify(Resource).includes('FleetDirectoryTable'),
+  );
+  expect(parking).toMatchObject([
+    { Action: 'dynamodb:PutItem', Condition: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['PARKED#*'] } } },
+  ]);
+});

@@ -48,6 +48,9 @@ test('the stack is synthesized without a finding of cdk-nag or the validator', (
     pluginReports: { pluginName: string; violations: unknown[] }[];
   };
   expect(pluginReports.flatMap(({ violations }) => violations)).toEqual([]);
+  const { Outputs } = JSON.parse(readFileSync(join(folder, 'Baton.template.json'), 'utf8')) as { Outputs: object };
+  const outputs = ['ConsoleUrl', 'InteractionsEndpointUrl', 'OperatorUrl', 'PutTheToken'];
+  expect(Object.keys(Outputs).sort()).toEqual(outputs);
   const bundles = readdirSync(folder).filter((name) => existsSync(join(folder, name, 'index.mjs')));
   expect(bundles.length).toBe(Object.keys(programs).length - 1);
 });
@@ -59,7 +62,7 @@ test('the image needs nothing but the bundled worker, and nothing runs while it 
   const stages = readFileSync(join(context, 'Dockerfile'), 'utf8').split(/^(?=FROM )/m);
   const [runtime, bundled] = ['AS runtime', 'AS bundled'].map((name) => stages.find((stage) => stage.includes(name)));
   expect(`${runtime}${bundled}`).not.toMatch(/^RUN /m);
-  expect(bundled).toMatch(/^FROM runtime .*\nCOPY \*\.mjs \*\.mjs\.map \.\/\n/);
+  expect(bundled).toMatch(/^FROM runtime .*\nCOPY --chown=nonroot:nonroot \*\.mjs \*\.mjs\.map \.\/\n/);
   // The first thing that the program misses is its token, so it has found all its modules.
   const worker = spawn(process.execPath, ['worker.mjs'], {
     cwd: context,

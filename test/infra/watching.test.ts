@@ -4,11 +4,13 @@ import { Match } from 'aws-cdk-lib/assertions';
 import { describe, expect, test } from 'vitest';
 import { repositoryRoot } from '../../infra/bundle.ts';
 import { functionLogMetrics, workerLogMetrics } from '../../infra/log-metrics.ts';
+import { fleetMetrics, workerMetrics } from '../../infra/stats-function.ts';
 import { stages } from '../../infra/stages.ts';
+import { defaultCostInput, estimateCosts } from '../../scripts/costs-model.ts';
 import { synthesizeFleet } from './synthesized-fleet.ts';
-import { plain } from './template-reader.ts';
+import { plain, propertiesOf } from './template-reader.ts';
 
-const { template } = synthesizeFleet({ totalShards: 16 });
+const { template } = synthesizeFleet();
 const resources = Object.values(plain(template).Resources);
 const alarms = resources.filter(({ Type }) => Type === 'AWS::CloudWatch::Alarm').map(({ Properties }) => Properties);
 
@@ -45,8 +47,6 @@ describe('metrics from logs', () => {
     const asked = resources
       .filter(({ Type }) => Type === 'AWS::Logs::QueryDefinition')
       .flatMap(({ Properties }) => (Properties['QueryString'] as string).match(/"[a-z_]+\.[a-z_]+"/g) ?? [])
-      // Lambda's own line.
-      .filter((quoted) => quoted !== '"platform.report"')
       .map((quoted) => `'${quoted.slice(1, -1)}'`);
     expect(asked.length).toBeGreaterThan(10);
     expect(asked.filter((name) => !workers.includes(name) && !functions.includes(name))).toEqual([]);
@@ -74,6 +74,40 @@ describe('alarms', () => {
     });
   });
 
+  test.each(['sessions-lost', 'lease-churn'])('%s counts what happens against the shards there are', (name) => {
+    const [alarm] = alarms.filter(({ AlarmName }) => AlarmName === `baton-${name}`);
+    const metrics = alarm?.['Metrics'] as { Id: string; Expression?: string; MetricStat?: { Metric: object } }[];
+    expect(metrics.find(({ Expression }) => Expression)?.Expression).toMatch(/^IF\(.* >= \d+, .* \/ .*shards.*, 0\)$/);
+    expect(metrics.find(({ Id }) => Id === 'shards')?.MetricStat?.Metric).toEqual({
+      Namespace: 'Baton/baton',
+      MetricName: 'Shards',
+    });
+  });
+
+  test('ring for workers that die before they could tell anybody', () => {
+    template.hasResourceProperties('AWS::Events::Rule', {
+      EventPattern: {
+        source: ['aws.ecs'],
+        'detail-type': ['ECS Task State Change'],
+        detail: {
+          clusterArn: [Match.anyValue()],
+          lastStatus: ['STOPPED'],
+          $or: [
+            { stopCode: ['EssentialContainerExited', 'TaskFailedToStart'] },
+            { stoppedReason: [{ prefix: 'Task failed' }] },
+          ],
+        },
+      },
+      Targets: [
+        Match.objectLike({ Arn: { 'Fn::Join': ['', Match.arrayWith([Match.stringLikeRegexp('log-group:$')])] } }),
+      ],
+    });
+    const { PolicyDocument } = propertiesOf(plain(template), 'AWS::Logs::ResourcePolicy');
+    expect(JSON.stringify(PolicyDocument)).toMatch(/logs:PutLogEvents.*Allow.*events\.amazonaws\.com/);
+    const [restarts] = alarms.filter(({ AlarmName }) => AlarmName === 'baton-worker-restarts');
+    expect(JSON.stringify(restarts?.['Metrics'])).toMatch(/WorkersFenced.*WorkersFailed/);
+  });
+
   test('are silent about workers of a paused fleet', () => {
     const paused = plain(synthesizeFleet({ paused: true }).template);
     expect(JSON.stringify(paused)).not.toContain('workers-missing');
@@ -83,8 +117,30 @@ describe('alarms', () => {
     const mailing = synthesizeFleet({ alarmEmail: 'ops@example.com' }).template;
     mailing.hasResourceProperties('AWS::SNS::Subscription', { Protocol: 'email', Endpoint: 'ops@example.com' });
     mailing.allResourcesProperties('AWS::CloudWatch::Alarm', { AlarmActions: [{ Ref: Match.anyValue() }] });
+    // A policy of its own takes the place of the one that lets the account publish.
+    mailing.hasResourceProperties('AWS::SNS::TopicPolicy', {
+      PolicyDocument: {
+        Statement: Match.arrayWith([
+          Match.objectLike({
+            Effect: 'Allow',
+            Action: 'sns:Publish',
+            Principal: { Service: 'cloudwatch.amazonaws.com' },
+            Condition: { StringEquals: { 'aws:SourceAccount': { Ref: 'AWS::AccountId' } } },
+          }),
+        ]),
+      },
+    });
     expect(alarms.every(({ AlarmActions }) => AlarmActions === undefined)).toBe(true);
   });
+});
+
+test('the cost model counts the alarms and metrics that there are', () => {
+  const watching = estimateCosts({ ...defaultCostInput, minWorkers: 2 }).lines.find(
+    ({ what }) => what === 'CloudWatch',
+  );
+  const usualLogMetrics = 6;
+  const metrics = usualLogMetrics + fleetMetrics.length + 2 * workerMetrics.length;
+  expect(watching?.because).toContain(`${alarms.length} alarms, a dashboard, ${metrics} metrics`);
 });
 
 test('the dashboard answers the questions of an operator in their order', () => {
@@ -99,6 +155,18 @@ test('the dashboard answers the questions of an operator in their order', () => 
     '## What is in the dead letters?',
     '## What does it cost?',
   ]);
+});
+
+test('the dashboard has a line for each worker', () => {
+  const { DashboardBody } = propertiesOf(plain(template), 'AWS::CloudWatch::Dashboard');
+  for (const name of workerMetrics) {
+    expect(JSON.stringify(DashboardBody)).toContain(
+      JSON.stringify(JSON.stringify(`SEARCH('{"Baton/baton",worker} MetricName="${name}"', 'Maximum', 60)`)).slice(
+        3,
+        -3,
+      ),
+    );
+  }
 });
 
 test('every error code has a section in the runbooks', () => {

@@ -50,6 +50,15 @@ test('a fleet at rest costs its workers and little else', () => {
   expect(dollarsOf('DynamoDB coordination', atRest)).toBeLessThan(10);
 });
 
+test('what runs every minute is counted, at its list price', () => {
+  const rounds = 2.2 * 60 * 730;
+  const gbSeconds = rounds * 0.5;
+  expect(dollarsOf('Every minute', { shards: 1, eventsPerShard: 0 })).toBeCloseTo(
+    gbSeconds * 0.000_013_333_4 + (rounds * 0.2) / 1e6 + (2 * 60 * 730 * 0.01) / 1000,
+    1,
+  );
+});
+
 test('a longer linger never costs more, and neither does Spot', () => {
   for (const eventsPerShard of [0.3, 3, 30, 100]) {
     const [short, long] = [250, 1000].map((lingerMs) =>

@@ -84,7 +84,12 @@ describe('a new fleet', () => {
       VisibilityTimeout: '180',
     });
     const eventsDeadLetters = await attributesOf(fleet.eventsDeadLetterQueueUrl);
-    expect(eventsDeadLetters).toMatchObject({ FifoQueue: 'true', MessageRetentionPeriod: '1209600' });
+    expect(eventsDeadLetters).toMatchObject({
+      FifoQueue: 'true',
+      DeduplicationScope: 'messageGroup',
+      FifoThroughputLimit: 'perMessageGroupId',
+      MessageRetentionPeriod: '1209600',
+    });
     expect(JSON.parse(events['RedrivePolicy'] ?? '')).toEqual({
       deadLetterTargetArn: eventsDeadLetters['QueueArn'],
       maxReceiveCount: 100,
@@ -95,9 +100,10 @@ describe('a new fleet', () => {
     expect(interactions).not.toHaveProperty('FifoQueue');
     const interactionsDeadLetters = await attributesOf(fleet.interactionsDeadLetterQueueUrl);
     expect(interactionsDeadLetters).toMatchObject({ MessageRetentionPeriod: '1209600' });
-    expect(JSON.parse(interactions['RedrivePolicy'] ?? '').deadLetterTargetArn).toBe(
-      interactionsDeadLetters['QueueArn'],
-    );
+    expect(JSON.parse(interactions['RedrivePolicy'] ?? '')).toEqual({
+      deadLetterTargetArn: interactionsDeadLetters['QueueArn'],
+      maxReceiveCount: 5,
+    });
   });
 
   test('is provisioned by two processes at once', async () => {

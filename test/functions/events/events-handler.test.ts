@@ -5,6 +5,7 @@ import { defineEvent } from '../../../functions/kit/define-event.ts';
 import type { Clock } from '../../../shared/clock.ts';
 import { decodeEnvelope } from '../../../shared/envelope.ts';
 import { ManualClock } from '../../manual-clock.ts';
+import { RecordingLogger } from '../../shared/recording-logger.ts';
 import { EventsBench, frameOf, gate, recordOf, redelivered, sqsRecord, type TestEvent } from './events-fixture.ts';
 
 /** A handler that notes what it ran, in the order in which it was done. */
@@ -319,6 +320,30 @@ describe('a handler that does not end', () => {
     expect(signals.map((signal) => signal.aborted)).toEqual([true]);
     expect(bench.deadLetters.messages).toMatchObject([{ attributes: { reason: 'handler-timed-out', seq: '1' } }]);
     expect(bench.clock.pendingTimers).toBe(0);
+  });
+});
+
+describe('a batch that takes long', () => {
+  async function logOf(handlerMs: number) {
+    const patient = defineEvent('MESSAGE_CREATE', ({ id }, ctx) =>
+      bench.clock.sleep(id === 'm2' ? handlerMs : 100, ctx.signal),
+    );
+    const logger = new RecordingLogger();
+    const bench = new EventsBench([patient], { logger });
+    const events = [1, 2, 3].map((seq) => ({ seq, guild: 'a' }));
+    const answer = bench.invoke([recordOf({ events })]);
+    await bench.pass(10_000);
+    expect(await answer).toEqual([]);
+    return logger.lines.filter(({ message }) => message === 'events.batch');
+  }
+
+  test('tells which handler took longest', async () => {
+    const slowest = { slowestHandler: 'handlers/test.ts#handler0', slowestType: 'MESSAGE_CREATE', slowestMs: 1800 };
+    expect(await logOf(1800)).toMatchObject([{ level: 'warn', fields: { tookMs: 2000, ...slowest } }]);
+  });
+
+  test('and one that does not is not told of', async () => {
+    expect(await logOf(1700)).toMatchObject([{ level: 'debug' }]);
   });
 });
 

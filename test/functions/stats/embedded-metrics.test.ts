@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { embeddedMetrics } from '../../../functions/stats/embedded-metrics.ts';
 import { fleetPoint, workerPoints } from '../../../functions/stats/fleet-points.ts';
-import { fleetMetrics } from '../../../infra/stats-function.ts';
+import { fleetMetrics, workerMetrics } from '../../../infra/stats-function.ts';
 import { fleetView, shardView, workerView } from './fleet-of.ts';
 
 interface Line {
@@ -28,10 +28,10 @@ test('the fleet has the metrics that alarms and the dashboard ask for', () => {
   expect(Namespace).toBe('Baton/baton');
   expect(Dimensions).toEqual([[]]);
   expect(Metrics.map(({ Name }) => Name).sort()).toEqual([...fleetMetrics].sort());
-  expect(fleet).toMatchObject({ ShardsNotReady: 0, GatewayEvents: 10, IdentifiesRemaining: 998 });
+  expect(fleet).toMatchObject({ Shards: 2, ShardsNotReady: 0, GatewayEvents: 10, IdentifiesRemaining: 998 });
 });
 
-test('each worker has four, and a shard none, however many there are', () => {
+test('each worker has those of the dashboard, and a shard none, however many there are', () => {
   const view = fleetView({
     shardCount: 500,
     shards: Array.from({ length: 500 }, (_, id) => shardView(id)),
@@ -41,7 +41,7 @@ test('each worker has four, and a shard none, however many there are', () => {
   expect(lines).toHaveLength(3);
   for (const line of lines.slice(1)) {
     expect(line._aws.CloudWatchMetrics[0].Dimensions).toEqual([['worker']]);
-    expect(line._aws.CloudWatchMetrics[0].Metrics).toHaveLength(4);
+    expect(line._aws.CloudWatchMetrics[0].Metrics.map(({ Name }) => Name).sort()).toEqual([...workerMetrics].sort());
   }
 });
 

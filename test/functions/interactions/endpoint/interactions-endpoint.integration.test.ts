@@ -410,7 +410,7 @@ describe('an interaction', () => {
 
 describe('a handler that takes its time', () => {
   test('is deferred two seconds after the user’s action, goes on, and its reply takes the place', async () => {
-    const { start, signed, command, clock, observed } = bench();
+    const { start, signed, command, clock, observed, lines } = bench();
     const request = signed(command('slow'));
     await clock.advance(600);
     const { responses, ended } = start(request);
@@ -418,6 +418,7 @@ describe('a handler that takes its time', () => {
     expect(responses).toEqual([]);
     await clock.advance(1);
     expect(responses.map(json)).toEqual([{ type: 5 }]);
+    expect(lines).toMatchObject([{ event: 'interactions.answered', fields: { ageMs: 2000, arrivedAfterMs: 600 } }]);
     await clock.advance(20_000);
     goOn.resolve();
     await ended;
@@ -434,12 +435,15 @@ describe('a handler that takes its time', () => {
   });
 
   test('and came late is deferred at once', async () => {
-    const { start, signed, command, clock } = bench();
+    const { start, signed, command, clock, lines } = bench();
     const request = signed(command('slow'));
     await clock.advance(2500);
     const { responses, ended } = start(request);
     await clock.advance(0);
     expect(responses.map(json)).toEqual([{ type: 5 }]);
+    expect(lines).toMatchObject([
+      { event: 'interactions.answered_late', fields: { command: 'slow', way: 'http', arrivedAfterMs: 2500 } },
+    ]);
     goOn.resolve();
     await ended;
   });
