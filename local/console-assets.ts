@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { extname, join, relative, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import packageFile from '../package.json' with { type: 'json' };
@@ -78,7 +78,8 @@ async function build(directory: string): Promise<void> {
 function forgetOldBuilds(): void {
   const finished = readdirSync(builds, { withFileTypes: true })
     .filter((entry) => entry.isDirectory() && !entry.name.startsWith('unfinished-'))
-    .map((entry) => join(builds, entry.name));
+    .map((entry) => join(builds, entry.name))
+    .sort((one, other) => statSync(one).mtimeMs - statSync(other).mtimeMs);
   for (const old of finished.slice(0, Math.max(0, finished.length - buildsKept))) {
     rmSync(old, { recursive: true, force: true });
   }

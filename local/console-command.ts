@@ -30,7 +30,7 @@ export async function serveConsole({ json, url, operatorUrl, port }: ConsoleOpti
   const region = /\.lambda-url\.([a-z0-9-]+)\.on\.aws$/.exec(url.hostname)?.[1] ?? (await client.config.region());
   const stopSignals = new StopSignals(() => systemClock.monotonicMs());
   stopSignals.listen();
-  const server = await ConsoleServer.start(port, () => ({ phase: 'remote' }));
+  const server = await ConsoleServer.start({ port, state: () => ({ phase: 'remote' }), isKeyed: true });
   try {
     server.attach(new RemoteConsole({ url, operatorUrl, region, credentials, clock: systemClock }));
     process.stdout.write(

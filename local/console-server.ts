@@ -46,6 +46,18 @@ const securityHeaders = {
   'cross-origin-resource-policy': 'same-origin',
 };
 
+export interface ConsoleServerOptions {
+  /** @default 4410, or any when that is taken */
+  readonly port?: number | undefined;
+  /** What `/state` answers, from the start. */
+  readonly state: () => unknown;
+  /**
+   * Whether the page must bring the token with its address, and `/api` answers to nobody without it: for a console that
+   * lends somebody's rights, on a machine that others use as well. @default false: the page has it in itself
+   */
+  readonly isKeyed?: boolean;
+}
+
 /**
  * The console's page on this machine, on 127.0.0.1 alone. Other sites can neither read from it nor act through it: their
  * pages have another `Origin` or `Host`, and not the token of this run that every action needs.
@@ -56,13 +68,10 @@ export class ConsoleServer {
   readonly #token: string;
   readonly #handler: RequestHandler;
 
-  /**
-   * Listens on 127.0.0.1 only. Without `port` any free one will do. `state` is what `/state` answers, from the start.
-   * @throws {BatonError} `PORT_IN_USE` when `port` is taken.
-   */
-  static async start(port: number | undefined, state: () => unknown): Promise<ConsoleServer> {
+  /** Listens on 127.0.0.1 only. @throws {BatonError} `PORT_IN_USE` when `port` is taken. */
+  static async start({ port, state, isKeyed = false }: ConsoleServerOptions): Promise<ConsoleServer> {
     const token = randomBytes(32).toString('base64url');
-    const handler = new RequestHandler(token, state);
+    const handler = new RequestHandler(token, state, isKeyed);
     const server = createServer((request, response) => {
       handler.handle(request, response).catch((error: unknown) => {
         if (!response.headersSent) sendError(response, 500, 'REQUEST_FAILED', messageOf(error));
@@ -78,14 +87,16 @@ export class ConsoleServer {
       }
       await listen(server, 0);
     }
-    return new ConsoleServer(server, token, handler);
+    return new ConsoleServer(server, token, handler, isKeyed);
   }
 
-  private constructor(server: Server, token: string, handler: RequestHandler) {
+  private constructor(server: Server, token: string, handler: RequestHandler, isKeyed: boolean) {
     this.#server = server;
     this.#token = token;
     this.#handler = handler;
-    this.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    // What stands behind # is sent to no server and written into no log of one.
+    this.url = isKeyed ? `${origin}/#key=${token}` : origin;
   }
 
   /** The token that actions need. */
@@ -117,11 +128,13 @@ class RequestHandler {
   readonly stopping = new AbortController();
   readonly #token: string;
   readonly #state: () => unknown;
+  readonly #isKeyed: boolean;
   #assets: Promise<ReadonlyMap<string, ConsoleAsset>> | undefined;
 
-  constructor(token: string, state: () => unknown) {
+  constructor(token: string, state: () => unknown, isKeyed: boolean) {
     this.#token = token;
     this.#state = state;
+    this.#isKeyed = isKeyed;
   }
 
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -133,12 +146,26 @@ class RequestHandler {
     }
     const { origin, 'sec-fetch-site': site } = request.headers;
     const isOwnPage = origin === undefined || origin === `http://${host}`;
-    if (!isOwnPage || site === 'cross-site' || site === 'same-site') {
+    const isForeign = site === 'cross-site' || site === 'same-site';
+    // A link elsewhere may lead here: the page that it opens is this one's own, and nobody else can read it.
+    const isLink =
+      request.method === 'GET' &&
+      request.url === '/' &&
+      request.headers['sec-fetch-mode'] === 'navigate' &&
+      request.headers['sec-fetch-dest'] === 'document';
+    if (!isOwnPage || (isForeign && !isLink)) {
       sendError(response, 403, 'REQUEST_INVALID', 'the console answers its own page alone');
       return;
     }
-    const { pathname, searchParams } = new URL(request.url ?? '/', `http://${host}`);
-    if (pathname === '/api/actions') await this.#act(request, response);
+    const address = URL.parse(request.url ?? '/', `http://${host}`);
+    if (address === null || address.host !== host) {
+      sendError(response, 400, 'REQUEST_INVALID', 'the address is none of this server');
+      return;
+    }
+    const { pathname, searchParams } = address;
+    if (this.#isKeyed && pathname.startsWith('/api/') && !this.#isToken(request.headers[tokenHeader])) {
+      sendError(response, 401, 'REQUEST_INVALID', 'open the console by the address that baton console has printed');
+    } else if (pathname === '/api/actions') await this.#act(request, response);
     else if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.writeHead(405, { allow: 'GET, HEAD' }).end();
     } else if (pathname === '/state') sendJson(request, response, this.#state());
@@ -177,7 +204,7 @@ class RequestHandler {
 
   /** A block of data, which no policy needs to allow: it is not run. Other sites cannot read it. */
   #withSettings(page: Buffer): Buffer {
-    const settings = JSON.stringify({ token: this.#token }).replaceAll('<', '\\u003c');
+    const settings = JSON.stringify(this.#isKeyed ? {} : { token: this.#token }).replaceAll('<', '\\u003c');
     const block = `<script type="application/json" id="settings">${settings}</script>`;
     return Buffer.from(page.toString('utf8').replace('</head>', () => `${block}</head>`));
   }

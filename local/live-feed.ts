@@ -132,7 +132,10 @@ class Watcher {
       this.#happeningsTold = happenings.length;
       this.#send('happenings', happenings);
     }
-    if (view === undefined) return;
+    if (view === undefined) {
+      if (rest.trouble !== undefined) this.#send('trouble', rest.trouble);
+      return;
+    }
     // The same look again: this one failed, and the page learns why what it shows grows old.
     const isNew = view !== this.#view;
     this.#view = view;

@@ -76,7 +76,10 @@ export async function start(options: StartOptions): Promise<number> {
   const view = options.progress === true ? new ProgressLines(output) : new LiveView(output);
   let run: StartRun | undefined;
   let phase: FleetPhase = 'starting';
-  const server = await ConsoleServer.start(options.port, () => run?.snapshot() ?? emptySnapshot(phase));
+  const server = await ConsoleServer.start({
+    port: options.port,
+    state: () => run?.snapshot() ?? emptySnapshot(phase),
+  });
   try {
     view.note(`Console: ${server.url}`);
     // Whoever sits before a terminal opens it next.

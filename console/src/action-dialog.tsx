@@ -28,7 +28,12 @@ export function ActionDialog({ action, onClose }: { action: FleetAction; onClose
   const [stage, setStage] = useState<Stage>({ kind: 'asking' });
   const [fresh, setFresh] = useState(false);
   const plan = usePlan(action);
+  const title = useRef<HTMLHeadingElement>(null);
   useEffect(() => dialog.current?.showModal(), []);
+  // The button that was pressed is gone by now, and focus with it.
+  useEffect(() => {
+    if (stage.kind !== 'asking') title.current?.focus();
+  }, [stage.kind]);
 
   const run = (): void => {
     const lines: string[] = [];
@@ -50,7 +55,9 @@ export function ActionDialog({ action, onClose }: { action: FleetAction; onClose
     (action.kind === 'rebalance' && plan !== undefined && !hasMoves);
   return (
     <dialog ref={dialog} class="dialog" aria-labelledby="dialog-title" onClose={onClose}>
-      <h2 id="dialog-title">{titleOf(action)}</h2>
+      <h2 id="dialog-title" ref={title} tabIndex={-1}>
+        {titleOf(action)}
+      </h2>
       {stage.kind === 'asking' && (
         <>
           <p>{meaningOf(action)}</p>
@@ -83,7 +90,13 @@ export function ActionDialog({ action, onClose }: { action: FleetAction; onClose
             {verbOf(action)}
           </button>
         )}
-        <button type="button" class="button" onClick={() => dialog.current?.close()}>
+        <button
+          type="button"
+          class="button"
+          // Otherwise the first button has it, and a second Enter would carry out what the first one opened.
+          autoFocus
+          onClick={() => dialog.current?.close()}
+        >
           {isOver ? 'Close' : stage.kind === 'running' ? 'Hide' : 'Cancel'}
         </button>
       </footer>

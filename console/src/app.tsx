@@ -1,8 +1,8 @@
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useMemo, useState } from 'preact/hooks';
 import { ActionDialog } from './action-dialog.tsx';
 import { Charts } from './charts.tsx';
 import type { FleetAction } from './fleet-client.ts';
-import { type FleetModel, type FleetPicture, staleAfterMs, useModel } from './fleet-model.ts';
+import { type FleetModel, type FleetPicture, isTableStill, staleAfterMs, useModel } from './fleet-model.ts';
 import { clockTime, count, duration } from './formats.ts';
 import { KeyFigures } from './key-figures.tsx';
 import { LiveTail } from './live-tail.tsx';
@@ -25,6 +25,14 @@ export function App({ model }: { model: FleetModel }) {
     setSelected(undefined);
     cell?.closest<HTMLElement>('[role=listbox]')?.focus({ preventScroll: true });
   };
+  // Made anew only with news of their own: the page is drawn every second, and they are long.
+  const latestAtMs = points.at(-1)?.atMs ?? 0;
+  const tail = useMemo(() => <LiveTail onSelect={setSelected} />, []);
+  const charts = useMemo(
+    () => <Charts points={points} latestAtMs={latestAtMs} theme={theme} />,
+    [points, latestAtMs, theme],
+  );
+  const timeline = useMemo(() => <Timeline happenings={happenings} />, [happenings]);
   return (
     <div class={`page ${staleForMs === undefined ? '' : 'is-stale'}`}>
       <a class="skip" href="#map-title">
@@ -54,11 +62,11 @@ export function App({ model }: { model: FleetModel }) {
               onDrain={(worker) => setAction({ kind: 'drain', worker })}
               onRebalance={() => setAction({ kind: 'rebalance', dryRun: false })}
             />
-            {abilities?.hasTail && <LiveTail onSelect={setSelected} />}
+            {abilities?.hasTail && tail}
           </div>
           <div class="side-column">
-            <Charts points={points} latestAtMs={points.at(-1)?.atMs ?? 0} theme={theme} />
-            <Timeline happenings={happenings} />
+            {charts}
+            {timeline}
           </div>
         </main>
       )}
@@ -78,6 +86,12 @@ export function App({ model }: { model: FleetModel }) {
         <p class="banner" role="alert">
           <b>Connection lost.</b> {model.trouble ?? 'The fleet gives no answer'}. What you see is {duration(staleForMs)}{' '}
           old, from {clockTime(picture.view.atMs)}.
+        </p>
+      )}
+      {picture && staleForMs === undefined && isTableStill(picture.view) && (
+        <p class="banner" role="alert">
+          <b>No worker's heartbeat is written.</b> The coordination table takes none, or the whole fleet has stopped.
+          Workers that only miss the table go on.
         </p>
       )}
     </div>

@@ -58,10 +58,21 @@ const pollEveryMs = 5000;
 const timelineEveryPolls = 3;
 const retryEveryMs = 1000;
 
-const settings = JSON.parse(document.getElementById('settings')?.textContent ?? '{}') as { token?: string };
+const token = findToken();
+
+/** In the page itself, or behind `#` of its address; from there it goes into this tab's memory, out of sight. */
+function findToken(): string {
+  const settings = JSON.parse(document.getElementById('settings')?.textContent ?? '{}') as { token?: string };
+  const key = /^#key=([\w-]+)$/.exec(location.hash)?.[1];
+  if (key !== undefined) {
+    sessionStorage.setItem('key', key);
+    history.replaceState(null, '', location.pathname);
+  }
+  return settings.token ?? key ?? sessionStorage.getItem('key') ?? '';
+}
 
 async function getJson<T>(path: string): Promise<T> {
-  const response = await fetch(path);
+  const response = await fetch(path, { headers: { 'x-baton-token': token } });
   if (response.ok) return (await response.json()) as T;
   const body = (await response.json().catch(() => ({}))) as { error?: ActionError };
   throw new Error(body.error?.message ?? `the console's server answered with ${response.status}`);
@@ -91,6 +102,7 @@ function followEvents(listener: FleetListener): Promise<void> {
     source.addEventListener('happenings', ({ data }) =>
       listener.onHappenings(JSON.parse(data as string) as HappeningView[]),
     );
+    source.addEventListener('trouble', ({ data }) => listener.onTrouble(JSON.parse(data as string) as string));
     source.addEventListener('error', () => {
       source.close();
       listener.onTrouble('the console has no connection');
@@ -140,7 +152,7 @@ export async function act(action: FleetAction, tell: (line: ActionLine) => void)
   try {
     const response = await fetch('/api/actions', {
       method: 'POST',
-      headers: { 'content-type': 'application/json', 'x-baton-token': settings.token ?? '' },
+      headers: { 'content-type': 'application/json', 'x-baton-token': token },
       body: JSON.stringify(action),
     });
     if (!response.ok || response.body === null) {
@@ -182,6 +194,10 @@ export function tailEvents(
   source.addEventListener('failed', ({ data }) => {
     source.close();
     onFailure((JSON.parse(data as string) as ActionError).message);
+  });
+  // The browser dials a connection that broke again by itself, but not one that was refused.
+  source.addEventListener('error', () => {
+    if (source.readyState === EventSource.CLOSED) onFailure('the live tail was refused: start it again');
   });
   return () => source.close();
 }

@@ -114,6 +114,12 @@ export class FleetModel implements FleetListener {
   }
 }
 
+/** Whether no worker's counter moves: then it is the table that takes no heartbeats, and nobody need be dead. */
+export function isTableStill({ workers, heartbeatMs }: Pick<FleetPicture['view'], 'workers' | 'heartbeatMs'>): boolean {
+  const counted = workers.filter((worker) => !worker.fenced && worker.process !== 'ended');
+  return counted.length > 1 && counted.every(({ stillForMs }) => stillForMs > heartbeatMs * 2 + 500);
+}
+
 /** Draws the component anew whenever the model has news. */
 export function useModel(model: FleetModel): void {
   const [, setVersion] = useState(0);
@@ -137,7 +143,9 @@ function pictureOf(
   shards: readonly ShardView[],
   sizes: readonly ShardSize[],
 ): FleetPicture {
-  const statuses = new Map(view.workers.map((worker) => [worker.incarnation, workerStatus(worker, view)]));
+  const statuses = new Map(
+    view.workers.map((worker) => [worker.incarnation, workerStatus(worker, view, isTableStill(view))]),
+  );
   const cellsOf = new Map<string, ShardCell[]>(view.workers.map((worker) => [worker.incarnation, []]));
   const counts = Object.fromEntries(shardStatuses.map((status) => [status, 0])) as Record<ShardStatus, number>;
   const cells = new Map<number, ShardCell>();

@@ -1,6 +1,7 @@
 const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
 const short = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
 const timeOfDay = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+const weekdayAndDate = new Intl.DateTimeFormat('en-GB', { weekday: 'long', day: 'numeric', month: 'long' });
 const hourAndMinute = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit' });
 
 /** A dash where nothing is known. */
@@ -42,6 +43,11 @@ export function roughDuration(ms: number): string {
 
 export function clockTime(atMs: number): string {
   return timeOfDay.format(atMs);
+}
+
+/** `Tuesday 1 December`, by which two entries of different days are told apart. */
+export function dayOf(atMs: number): string {
+  return weekdayAndDate.format(atMs);
 }
 
 export function shortClockTime(atMs: number): string {

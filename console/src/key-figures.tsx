@@ -11,10 +11,8 @@ export function KeyFigures({ picture }: { picture: FleetPicture }) {
   const up = counts.ready + counts.moving;
   const dlq = queues === undefined ? undefined : queues.events.deadLetters + queues.interactions.deadLetters;
   const waiting = queues === undefined ? undefined : queues.events.waiting + queues.interactions.waiting;
-  const oldest =
-    queues === undefined
-      ? undefined
-      : Math.max(queues.events.oldestSeconds ?? 0, queues.interactions.oldestSeconds ?? 0);
+  const ages = [queues?.events.oldestSeconds, queues?.interactions.oldestSeconds].filter((age) => age !== undefined);
+  const oldest = ages.length === 0 ? undefined : Math.max(...ages);
   return (
     <section class="figures" aria-label="Key figures">
       <Figure label="Shards ready" value={count(up)} of={count(shardCount)} tone={up === shardCount ? 'good' : 'bad'}>
@@ -33,7 +31,8 @@ export function KeyFigures({ picture }: { picture: FleetPicture }) {
         slowest {milliseconds(point?.latencyMaxMs)}
       </Figure>
       <Figure label="Queue" value={count(waiting)} unit=" waiting" tone={(oldest ?? 0) >= 60 ? 'bad' : undefined}>
-        {oldest === undefined ? 'no answer of SQS' : `oldest ${duration(oldest * 1000)}`}
+        {queues === undefined && 'no answer of SQS'}
+        {queues !== undefined && (oldest === undefined ? 'age not known' : `oldest ${duration(oldest * 1000)}`)}
       </Figure>
       <Figure label="Dead letters" value={count(dlq)} tone={(dlq ?? 0) > 0 ? 'bad' : undefined}>
         {dlq === undefined ? 'no answer of SQS' : dlq === 0 ? 'none' : 'to be looked at'}

@@ -22,6 +22,12 @@ export interface LineChartProps {
   readonly height?: number;
 }
 
+/** As wide as the longest of them; digits of the font are about 6.2 pixels wide. */
+function widthOfLabels(_: uPlot, labels: readonly string[] | null): number {
+  const longest = Math.max(0, ...(labels ?? []).map((label) => label.length));
+  return Math.max(46, Math.ceil(longest * 6.2) + 10);
+}
+
 /** A chart over time, with its lines named and their latest values beside their names. */
 export function LineChart({ title, times, lines, format, spanMs, theme, height = 132 }: LineChartProps) {
   const host = useRef<HTMLDivElement>(null);
@@ -49,7 +55,7 @@ export function LineChart({ title, times, lines, format, spanMs, theme, height =
         scales: { x: { time: true }, y: { range: (_, __, highest) => [0, Math.max(1, highest * 1.1)] } },
         axes: [
           { ...axis, size: 24, gap: 7, space: 60, values: '{HH}:{mm}' },
-          { ...axis, size: 46, gap: 4, space: 32, values: (_, splits) => splits.map(format) },
+          { ...axis, size: widthOfLabels, gap: 4, space: 32, values: (_, splits) => splits.map(format) },
         ],
         series: [
           {},

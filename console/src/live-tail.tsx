@@ -24,7 +24,9 @@ export function LiveTail({ onSelect }: { onSelect: (shardId: number) => void }) 
         const { current } = gathered;
         gathered.current = {
           // Workers send in batches of their own.
-          events: [...events, ...current.events].sort((one, other) => other.atMs - one.atMs).slice(0, mostShown),
+          events: [...events, ...current.events]
+            .sort((one, other) => other.atMs - one.atMs || other.seq - one.seq)
+            .slice(0, mostShown),
           skipped: current.skipped + skipped,
         };
       },

@@ -77,6 +77,7 @@ export class ShardCells {
     element.draggable = view.draggable;
     element.ariaSelected = String(view.selected === id);
     element.ariaLabel = `Shard ${id}, ${statusWords[status].label.toLowerCase()}`;
+    element.title = element.ariaLabel;
   }
 }
 

@@ -162,7 +162,7 @@ function Group({ group, picture, selected, mayAct, colour, highest, matching, ..
       <header>
         <h3>
           {isCoordinator && <Crown />}
-          {name}
+          <WorkerName name={name} />
         </h3>
         {status !== 'live' && (
           <span class={`pill is-${worker === undefined ? 'none' : status}`}>{groupWord(group)}</span>
@@ -213,6 +213,17 @@ function Group({ group, picture, selected, mayAct, colour, highest, matching, ..
         }}
       />
     </article>
+  );
+}
+
+/** Names of hosts differ at their end, so what does not fit is left out before it. */
+function WorkerName({ name }: { name: string }) {
+  const end = name.length > 14 ? name.length - 8 : name.length;
+  return (
+    <span class="name" title={name}>
+      <span class="name-start">{name.slice(0, end)}</span>
+      <span>{name.slice(end)}</span>
+    </span>
   );
 }
 

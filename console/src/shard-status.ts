@@ -15,11 +15,18 @@ export const statusWords: Readonly<Record<ShardStatus, { label: string; meaning:
 
 export type WorkerStatus = 'live' | 'draining' | 'paused' | 'dead';
 
-/** A worker without a heartbeat for longer than two is taken for dead here, before the fleet itself is sure. */
-export function workerStatus(worker: WorkerView, { heartbeatMs }: Pick<FleetView, 'heartbeatMs'>): WorkerStatus {
+/**
+ * A worker without a heartbeat for longer than two is taken for dead here, before the fleet itself is sure; unless the
+ * table takes no heartbeat of anybody.
+ */
+export function workerStatus(
+  worker: WorkerView,
+  { heartbeatMs }: Pick<FleetView, 'heartbeatMs'>,
+  isTableStill: boolean,
+): WorkerStatus {
   if (worker.fenced || worker.process === 'ended') return 'dead';
   if (worker.process === 'paused') return 'paused';
-  if (worker.stillForMs > heartbeatMs * 2 + 500) return 'dead';
+  if (!isTableStill && worker.stillForMs > heartbeatMs * 2 + 500) return 'dead';
   return worker.draining || worker.process === 'draining' ? 'draining' : 'live';
 }
 

@@ -1,6 +1,7 @@
+import { Fragment } from 'preact';
 import { useState } from 'preact/hooks';
 import type { HappeningView } from '../../shared/stats/fleet-view.ts';
-import { clockTime, plural, shardList } from './formats.ts';
+import { clockTime, dayOf, plural, shardList } from './formats.ts';
 import { reasonWords } from './reason-words.ts';
 
 const filters = {
@@ -51,12 +52,17 @@ export function Timeline({ happenings }: { happenings: readonly HappeningView[] 
         {shown
           .slice(-mostShown)
           .reverse()
-          .map((happening) => (
-            <Happening
-              key={`${happening.atMs} ${happening.kind} ${happening.to} ${happening.shards.join()}`}
-              {...happening}
-            />
-          ))}
+          .map((happening, index, latestFirst) => {
+            const { atMs, kind, from, to, shards } = happening;
+            const day = dayOf(atMs);
+            const isFirstOfDay = day !== dayOf(latestFirst[index - 1]?.atMs ?? Date.now());
+            return (
+              <Fragment key={`${atMs} ${kind} ${from} ${to} ${shards.join()}`}>
+                {isFirstOfDay && <li class="day">{day}</li>}
+                <Happening {...happening} />
+              </Fragment>
+            );
+          })}
         {shown.length === 0 && <li class="empty">Nothing in the last day.</li>}
       </ol>
     </section>
@@ -90,15 +96,15 @@ function sentence({ kind, shards, from, to, reason, by }: HappeningView): string
     case 'fence':
       return `${from ?? 'a worker'} is taken for dead`;
     case 'succession':
-      return from === undefined ? `${to} looks after the fleet` : `${to} follows ${from}`;
+      return from === undefined ? `${to ?? 'a worker'} looks after the fleet` : `${to ?? 'a worker'} follows ${from}`;
     case 'grant':
-      return `${which} to ${to}`;
+      return `${which} to ${to ?? 'a worker'}`;
     case 'wish':
-      return `${which}: ${from} to ${to}`;
+      return `${which}: ${from ?? 'its worker'} to ${to ?? 'a worker'}`;
     case 'handoff':
     case 'takeover':
       if (from === to) return `${which}: ${from} to its new process`;
-      return `${which}: ${from} to ${to ?? 'nobody yet'}`;
+      return `${which}: ${from ?? 'its worker'} to ${to ?? 'nobody yet'}`;
     case 'operator':
       return `${by ?? 'somebody'}: ${reason ?? 'action'}${which === '' ? '' : `, ${which.toLowerCase()}`}${to === undefined ? '' : ` to ${to}`}${from === undefined ? '' : ` ${from}`}`;
   }

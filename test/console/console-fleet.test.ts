@@ -41,7 +41,7 @@ describe.skipIf(isBrowserMissing())('the page of a real fleet under load', { tim
       launchChromium(),
     ]);
     following.push(fleet.watch(over.signal), fleet.console.run(over.signal));
-    server = await ConsoleServer.start(0, () => ({}));
+    server = await ConsoleServer.start({ port: 0, state: () => ({}) });
     server.attach(fleet.console);
     await fleet.untilReady(90_000, over.signal);
     (fleet.discord as SimulatedDiscord).simulator.traffic.start({ eventsPerSecond: 100, interactionsPerSecond: 0 });
@@ -119,6 +119,9 @@ describe.skipIf(isBrowserMissing())('the page of a real fleet under load', { tim
     const redAfterMs = performance.now() - killedMs;
     await expect.poll(() => page.locator(`[data-worker=${victim}] .cell`).count(), { timeout: patienceMs }).toBe(0);
     const movedAfterMs = performance.now() - killedMs;
+    // A killed worker is noticed by its process at once; its shards wait for its counter, a tick and the page's next look.
+    expect(redAfterMs).toBeLessThan(livenessMs + 4000);
+    expect(movedAfterMs).toBeLessThan(livenessMs + 10_000);
     process.stderr.write(
       `console: a killed worker was red after ${Math.round(redAfterMs)} ms, its ${held} shards had moved after ${Math.round(movedAfterMs)} ms (liveness ${livenessMs} ms)\n`,
     );

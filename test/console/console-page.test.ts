@@ -28,9 +28,10 @@ describe.skipIf(isBrowserMissing())('the page', { timeout: 90_000 }, () => {
   async function serve(size: {
     shards: number;
     workers: number;
+    outage?: string;
   }): Promise<{ fleet: SyntheticFleet; server: ConsoleServer }> {
     const fleet = new SyntheticFleet(size);
-    const server = await ConsoleServer.start(0, () => ({}));
+    const server = await ConsoleServer.start({ port: 0, state: () => ({}) });
     server.attach(fleet);
     closers.push(async () => {
       await server.stop();
@@ -116,6 +117,77 @@ describe.skipIf(isBrowserMissing())('the page', { timeout: 90_000 }, () => {
     expect(requests.filter((url) => !url.startsWith(server.url))).toEqual([]);
   });
 
+  test('names of hosts fit, their ends and the crown always', async () => {
+    const { fleet, server } = await serve({ shards: 4000, workers: 40 });
+    const longName = 'ip-10-0-12-34.eu-west-1.compute.internal-4f3a9c';
+    fleet.setWorker('worker-2', { workerId: longName });
+    const { page } = await open(server, { viewport: { width: 1280, height: 900 } });
+    const cut = (): Promise<string[]> =>
+      page
+        .locator('.name-start')
+        .evaluateAll((spans) =>
+          spans.filter((span) => span.scrollWidth > span.clientWidth).map((span) => span.textContent ?? ''),
+        );
+    expect(await cut()).toEqual([longName.slice(0, -8)]);
+    const end = page.locator(`[data-worker="${longName}"] .name span`).last();
+    expect([await end.textContent(), await end.evaluate((span) => span.scrollWidth > span.clientWidth)]).toEqual([
+      longName.slice(-8),
+      false,
+    ]);
+    expect((await page.locator('.crown').boundingBox())?.width).toBe(13);
+  });
+
+  test('a fleet that cannot be read is told, though nobody has seen it yet', async () => {
+    const { fleet, server } = await serve({ shards: 16, workers: 3, outage: 'coordination table: no answer' });
+    const page = await browser.newPage({ viewport: desktop });
+    closers.push(() => page.close());
+    await page.goto(server.url);
+    await page.getByText('coordination table: no answer').waitFor({ timeout: patienceMs });
+    fleet.outage = undefined;
+    await page.locator('.cell').first().waitFor({ timeout: patienceMs });
+  });
+
+  test('a table that takes no heartbeat is no death of everybody', async () => {
+    const { fleet, server } = await serve({ shards: 16, workers: 3 });
+    const { page } = await open(server);
+    for (const name of ['worker-1', 'worker-2', 'worker-3']) fleet.setWorker(name, { stillForMs: 9000 });
+    await page.locator('.banner', { hasText: "No worker's heartbeat is written" }).waitFor({ timeout: patienceMs });
+    expect(await page.locator('.cell.is-ready').count()).toBe(16);
+  });
+
+  test('the timeline says of which day its entries are', async () => {
+    const { fleet, server } = await serve({ shards: 16, workers: 3 });
+    const nowMs = Date.now();
+    fleet.happen({ atMs: nowMs - 23 * 3600 * 1000, kind: 'join', shards: [], to: 'worker-2' });
+    fleet.happen({ atMs: nowMs, kind: 'join', shards: [], to: 'worker-3' });
+    const { page } = await open(server);
+    await page.getByText('worker-2 joined').waitFor({ timeout: patienceMs });
+    const entries = await page.locator('.happenings > li').allTextContents();
+    expect(entries).toHaveLength(3);
+    expect(entries[1]).toMatch(/^[A-Z][a-z]+day \d+ [A-Z][a-z]+$/);
+  });
+
+  test('a keyed console answers to nobody without its key, and keeps it out of sight', async () => {
+    const fleet = new SyntheticFleet({ shards: 16, workers: 3 });
+    fleet.updates = 'polling';
+    const server = await ConsoleServer.start({ port: 0, state: () => ({}), isKeyed: true });
+    server.attach(fleet);
+    closers.push(async () => {
+      await server.stop();
+      await fleet[Symbol.asyncDispose]();
+    });
+    const { origin } = new URL(server.url);
+    expect((await fetch(`${origin}/api/fleet`)).status).toBe(401);
+    expect(await (await fetch(origin)).text()).not.toContain(server.token);
+    const { page } = await open(server);
+    expect(page.url()).toBe(`${origin}/`);
+    await page.getByRole('button', { name: 'Drain worker-2' }).click();
+    await page.getByRole('button', { name: 'Drain it' }).click();
+    await expect.poll(() => fleet.actions).toEqual([{ kind: 'drain', worker: 'worker-2' }]);
+    await page.reload();
+    await page.locator('.cell').first().waitFor({ timeout: patienceMs });
+  });
+
   test('filters leave what is asked for: by state, shard, guild and worker', async () => {
     const { fleet, server } = await serve({ shards: 16, workers: 3 });
     fleet.setShard(4, { ready: false, state: 'resuming' });
@@ -188,7 +260,10 @@ describe.skipIf(isBrowserMissing())('the page', { timeout: 90_000 }, () => {
     await page.locator('#shard-0').dragTo(page.locator('[data-worker=worker-2] header'));
     await page.getByRole('heading', { name: 'Move shard 0 to worker-2?' }).waitFor();
     expect(fleet.actions).toEqual([]);
+    // Enter on what the dialog opened with does nothing but close it.
+    expect(await page.evaluate('document.activeElement.textContent')).toBe('Cancel');
     await page.getByRole('button', { name: 'Move it' }).click();
+    expect(await page.evaluate('document.activeElement.id')).toBe('dialog-title');
     const failure = page.getByRole('dialog').getByRole('alert');
     await failure.waitFor();
     expect(await failure.textContent()).toBe('REQUEST_INVALID worker-2 is full: it has 5 of 5 shards');
@@ -247,6 +322,10 @@ describe.skipIf(isBrowserMissing())('the page', { timeout: 90_000 }, () => {
     expect(fleet.tails).toEqual([{ types: ['TYPING_START', 'PRESENCE_UPDATE'], guilds: ['81384788765712384'] }]);
     expect(await page.locator('.tail tbody tr').first().textContent()).toContain('TYPING_START');
     await page.getByRole('button', { name: 'Stop' }).click();
+    await page.getByRole('button', { name: 'Start' }).waitFor();
+    await page.route('**/api/tail*', (route) => route.fulfill({ status: 503, body: '{}' }));
+    await page.getByRole('button', { name: 'Start' }).click();
+    await page.getByText('the live tail was refused').waitFor();
     await page.getByRole('button', { name: 'Start' }).waitFor();
   });
 

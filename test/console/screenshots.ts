@@ -47,7 +47,7 @@ export async function takeShot(browser: Browser, shot: Shot): Promise<void> {
 /** Pictures of a fleet of 4,000 shards that exists in figures alone. */
 async function shootLargeFleet(browser: Browser): Promise<void> {
   await using fleet = new SyntheticFleet({ shards: 4000, workers: 40 });
-  const server = await ConsoleServer.start(0, () => ({}));
+  const server = await ConsoleServer.start({ port: 0, state: () => ({}) });
   server.attach(fleet);
   const ago = (seconds: number): number => Date.now() - seconds * 1000;
   fleet.happen({ atMs: ago(5400), kind: 'succession', shards: [], from: 'worker-9', to: 'worker-1' });

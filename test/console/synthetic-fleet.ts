@@ -37,7 +37,8 @@ export class SyntheticFleet implements ConsoleSource {
   readonly #running = new AbortController();
   readonly #ended: Promise<void>;
 
-  constructor({ shards, workers }: { shards: number; workers: number }) {
+  constructor({ shards, workers, outage }: { shards: number; workers: number; outage?: string }) {
+    this.outage = outage;
     this.#workers = Array.from({ length: workers }, (_, index) => this.#worker(index));
     this.#shards = Array.from({ length: shards }, (_, id) => this.#shard(id, `inc-${(id % workers) + 1}`));
     this.#feed = new LiveFeed({

@@ -10,7 +10,7 @@ let fleet: SyntheticFleet;
 
 beforeEach(async () => {
   fleet = new SyntheticFleet({ shards: 4, workers: 2 });
-  server = await ConsoleServer.start(0, () => snapshot);
+  server = await ConsoleServer.start({ port: 0, state: () => snapshot });
 });
 
 afterEach(async () => {
@@ -70,6 +70,15 @@ test('answers nothing else', async () => {
   expect((await fetch(`${server.url}/api/secrets`)).status).toBe(404);
   expect((await fetch(`${server.url}/state`, { method: 'POST' })).status).toBe(405);
   expect((await fetch(`${server.url}/api/fleet`, { method: 'DELETE' })).status).toBe(405);
+});
+
+test('a link on another site opens the page, and reads nothing else', async () => {
+  server.attach(fleet);
+  const link = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' };
+  expect(await statusOf('/', { headers: link })).toBe(200);
+  expect(await statusOf('/api/fleet', { headers: link })).toBe(403);
+  expect(await statusOf('/', { headers: { ...link, 'sec-fetch-dest': 'iframe' } })).toBe(403);
+  expect(await statusOf('//', {})).toBe(400);
 });
 
 test('a fleet that cannot be read is the typed error', async () => {
@@ -178,12 +187,12 @@ test('refuses a page that another name brought here', async () => {
 
 test('a port that was asked for and is taken is an error; otherwise any will do', async () => {
   const port = Number(new URL(server.url).port);
-  await expect(ConsoleServer.start(port, () => snapshot)).rejects.toMatchObject({
+  await expect(ConsoleServer.start({ port, state: () => snapshot })).rejects.toMatchObject({
     code: 'PORT_IN_USE',
     message: `port ${port} is in use: choose another with --port, or 0 for any`,
   });
-  const first = await ConsoleServer.start(undefined, () => snapshot);
-  const second = await ConsoleServer.start(undefined, () => snapshot);
+  const first = await ConsoleServer.start({ port: undefined, state: () => snapshot });
+  const second = await ConsoleServer.start({ port: undefined, state: () => snapshot });
   expect(first.url).not.toBe(second.url);
   await Promise.all([first.stop(), second.stop()]);
 });

@@ -26,7 +26,7 @@ beforeEach(async () => {
   functionUrl.listen(0, '127.0.0.1');
   await once(functionUrl, 'listening');
   url = new URL(`http://127.0.0.1:${(functionUrl.address() as AddressInfo).port}`);
-  server = await ConsoleServer.start(0, () => ({}));
+  server = await ConsoleServer.start({ port: 0, state: () => ({}) });
 });
 
 afterEach(async () => {
